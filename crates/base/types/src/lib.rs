@@ -1,0 +1,17 @@
+//! Plain data that every layer speaks of. No I/O, no clock, no protobuf, no policy.
+
+pub mod address;
+pub mod fault;
+pub mod flags;
+pub mod head;
+pub mod headers;
+pub mod reply;
+pub mod stream;
+
+pub use address::Address;
+pub use fault::{Fault, Faults};
+pub use flags::Flags;
+pub use head::{RequestHead, ResponseHead, Version};
+pub use headers::{HeaderId, Headers, id};
+pub use reply::LocalReply;
+pub use stream::{Connection, Details, Facts, Phases, StreamInfo};
