@@ -1,0 +1,27 @@
+"""The only module that imports the compiled engine."""
+
+from dragoman._core._native import (
+    BindError,
+    ClusterStatus,
+    Engine,
+    Histogram,
+    HostStatus,
+    ListenerStatus,
+    Metric,
+    Published,
+    PublishError,
+    __version__,
+)
+
+__all__ = [
+    "BindError",
+    "ClusterStatus",
+    "Engine",
+    "Histogram",
+    "HostStatus",
+    "ListenerStatus",
+    "Metric",
+    "PublishError",
+    "Published",
+    "__version__",
+]
