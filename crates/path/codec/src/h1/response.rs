@@ -1,0 +1,164 @@
+//! Response heads.
+
+use dragoman_types::{HeaderId, ResponseHead, Version};
+use std::mem::MaybeUninit;
+
+use super::body::Framing;
+use super::error::ParseError;
+use super::head::{FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse};
+
+/// What a response head said to the codec; the rest went into the [`ResponseHead`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Response {
+    /// Bytes of the head.
+    pub consumed: usize,
+    pub framing: Framing,
+    /// The origin lets the connection serve another request.
+    pub keep_alive: bool,
+    /// 1xx: another head follows.
+    pub interim: bool,
+}
+
+/// Parses the head at the start of `buf` into `head` (cleared first), as the answer to a request
+/// that was (`to_head`) or wasn't a HEAD request.
+///
+/// # Errors
+/// [`ParseError`] for anything that isn't exactly one well-framed head within `limits`.
+pub fn parse_response(
+    buf: &[u8],
+    scanned: &mut usize,
+    limits: &Limits,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Result<Option<Response>, ParseError> {
+    let Some(end) = find_end(buf, scanned, limits)? else {
+        return if could_be_response(buf) { Ok(None) } else { Err(ParseError::StartLine) };
+    };
+    *scanned = 0;
+    let mut usual = [MaybeUninit::uninit(); USUAL_FIELDS];
+    match fill(&buf[..end], &mut usual, limits, to_head, head) {
+        Err(ParseError::TooManyFields) if limits.fields > USUAL_FIELDS => {
+            let mut many = vec![MaybeUninit::uninit(); limits.fields.min(MAX_FIELDS)];
+            fill(&buf[..end], &mut many, limits, to_head, head).map(Some)
+        }
+        other => other.map(Some),
+    }
+}
+
+/// Bytes that don't begin as a status line are refused at once, not waited on.
+fn could_be_response(buf: &[u8]) -> bool {
+    let wanted = b"HTTP/1.";
+    let n = buf.len().min(wanted.len());
+    buf[..n] == wanted[..n]
+}
+
+fn fill<'b>(
+    bytes: &'b [u8],
+    table: &mut [MaybeUninit<httparse::Header<'b>>],
+    limits: &Limits,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Result<Response, ParseError> {
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut parsed, bytes, table) {
+        Ok(httparse::Status::Complete(n)) if n == bytes.len() => {}
+        Ok(_) => return Err(ParseError::StartLine),
+        Err(error) => return Err(from_httparse(error)),
+    }
+    if parsed.headers.len() > limits.fields {
+        return Err(ParseError::TooManyFields);
+    }
+    head.clear();
+    head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.status = parsed.code.unwrap_or_default();
+    if !(100..=999).contains(&head.status) {
+        return Err(ParseError::Status);
+    }
+    let mut fields = FramingFields::default();
+    for field in parsed.headers.iter() {
+        let id = HeaderId::of(field.name.as_bytes());
+        fields.note(id, field.value)?;
+        match id {
+            dragoman_types::id::OTHER => head.headers.push(field.name.as_bytes(), field.value),
+            known => head.headers.append(known, field.value),
+        }
+    }
+    fields.hosts = 0;
+    fields.check()?;
+    Ok(framing(&fields, head, to_head, bytes.len()))
+}
+
+/// RFC 9112 section 6.3.
+fn framing(
+    fields: &FramingFields,
+    head: &ResponseHead,
+    to_head: bool,
+    consumed: usize,
+) -> Response {
+    let interim = (100..200).contains(&head.status) && head.status != 101;
+    let bodyless = to_head || interim || matches!(head.status, 101 | 204 | 304);
+    let framing = match fields.length {
+        _ if bodyless => Framing::None,
+        _ if fields.chunked => Framing::Chunked,
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::UntilClose,
+    };
+    let keep_alive = framing != Framing::UntilClose
+        && match head.version {
+            Version::Http10 => fields.keep_alive && !fields.close,
+            _ => !fields.close,
+        };
+    Response { consumed, framing, keep_alive, interim }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head_bytes: 8192, fields: 100 };
+
+    fn parse(text: &str, to_head: bool) -> Result<(Response, ResponseHead), ParseError> {
+        let mut head = ResponseHead::default();
+        let response = parse_response(text.as_bytes(), &mut 0, &LIMITS, to_head, &mut head)?;
+        Ok((response.expect("a whole head"), head))
+    }
+
+    #[test]
+    fn framing_follows_status_method_and_fields() {
+        let framing = |text: &str, to_head| parse(text, to_head).unwrap().0.framing;
+        let sized = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(framing(sized, false), Framing::Length(5));
+        assert_eq!(framing(sized, true), Framing::None);
+        assert_eq!(framing("HTTP/1.1 304 x\r\ncontent-length: 5\r\n\r\n", false), Framing::None);
+        assert_eq!(framing("HTTP/1.1 204\r\n\r\n", false), Framing::None);
+        assert_eq!(framing("HTTP/1.0 200 OK\r\n\r\n", false), Framing::UntilClose);
+        assert_eq!(
+            framing("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n", false),
+            Framing::Chunked
+        );
+    }
+
+    #[test]
+    fn garbage_is_refused_at_the_first_byte_that_shows_it() {
+        let mut head = ResponseHead::default();
+        let got = parse_response(b"SSH-2.0", &mut 0, &LIMITS, false, &mut head);
+        assert_eq!(got, Err(ParseError::StartLine));
+        assert_eq!(parse_response(b"HTT", &mut 0, &LIMITS, false, &mut head), Ok(None));
+    }
+
+    #[test]
+    fn ambiguous_heads_are_refused() {
+        for bad in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: a\nset-cookie: b\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/3.1 200 OK\r\n\r\n",
+        ] {
+            assert!(parse(bad, false).is_err(), "accepted {bad:?}");
+        }
+    }
+}
