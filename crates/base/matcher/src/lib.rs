@@ -1,0 +1,1 @@
+//! Matchers of Envoy's configuration, compiled once.
