@@ -1,0 +1,191 @@
+"""Reads one case file and makes the bootstrap that both proxies get.
+
+A case shows only what matters: fragments that are merged into `bases/http1.yaml` (mappings merge,
+everything else replaces, null deletes). Must not know of processes or sockets.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .content import CaseError
+
+HERE = Path(__file__).resolve().parent
+CASES = HERE / "cases"
+KEYS = {"title", "why", "covers", "config", "script", "compare", "must", "differs"}
+CONFIG_KEYS = {
+    "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
+    "router", "access_log", "bootstrap", "full",
+}  # fmt: skip
+COMPARE_KEYS = {"stats", "admin", "mask", "skip"}
+MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has", "log_has"}
+CLUSTER_TYPES = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+@dataclass
+class Case:
+    """One case file. `name` is its path under cases/ without the suffix."""
+
+    name: str
+    path: Path
+    title: str
+    covers: list[str]
+    script: list[dict[str, Any]]
+    config: dict[str, Any] = field(default_factory=dict)
+    compare: dict[str, Any] = field(default_factory=dict)
+    must: dict[str, Any] = field(default_factory=dict)
+    differs: str = ""
+
+
+def all_cases() -> list[Case]:
+    """Every case of the suite, by name. Raises CaseError with the file's path."""
+    return [load(path) for path in sorted(CASES.rglob("*.yaml"))]
+
+
+def load(path: Path) -> Case:
+    """Reads and checks one case file. Raises CaseError."""
+    path = path.resolve()
+    try:
+        data = yaml.safe_load(path.read_text("utf-8"))
+        _check(data)
+    except (yaml.YAMLError, CaseError) as error:
+        raise CaseError(f"{path}: {error}") from error
+    name = str(path.relative_to(CASES).with_suffix("")) if CASES in path.parents else path.stem
+    return Case(
+        name=name, path=path, title=data["title"], covers=data["covers"],
+        script=data["script"], config=data.get("config") or {},
+        compare=data.get("compare") or {}, must=data.get("must") or {},
+        differs=data.get("differs") or "",
+    )  # fmt: skip
+
+
+def _check(data: Any) -> None:
+    if not isinstance(data, dict):
+        raise CaseError("a case is a mapping")
+    missing = {"title", "covers", "script"} - set(data)
+    if missing:
+        raise CaseError(f"missing: {', '.join(sorted(missing))}")
+    known = [
+        (data, KEYS, "case"), (data.get("config") or {}, CONFIG_KEYS, "config"),
+        (data.get("compare") or {}, COMPARE_KEYS, "compare"),
+        (data.get("must") or {}, MUST_KEYS, "must"),
+    ]  # fmt: skip
+    for mapping, keys, where in known:
+        unknown = set(mapping) - keys
+        if unknown:
+            raise CaseError(f"unknown in {where}: {', '.join(sorted(unknown))}")
+    if data.get("differs") and not data.get("must"):
+        raise CaseError("`differs` needs `must`: say what Dragoman gives instead")
+
+
+def merge(into: Any, fragment: Any) -> Any:
+    """`fragment` laid over `into`: mappings merge, null deletes, the rest replaces."""
+    if not isinstance(into, dict) or not isinstance(fragment, dict):
+        return copy.deepcopy(fragment)
+    result = dict(into)
+    for key, value in fragment.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result[key], value) if key in result else copy.deepcopy(value)
+    return result
+
+
+def bootstrap(case: Case) -> dict[str, Any]:
+    """The case's whole bootstrap, with its {{placeholders}} still in place."""
+    config = case.config
+    if "full" in config:
+        return dict(config["full"])
+    base: dict[str, Any] = yaml.safe_load((HERE / "bases" / "http1.yaml").read_text("utf-8"))
+    static = base["static_resources"]
+    listener = static["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]
+    hcm = manager["typed_config"]
+    _routes(hcm["route_config"], config)
+    hcm["http_filters"][0]["typed_config"] = merge(
+        hcm["http_filters"][0]["typed_config"], config.get("router", {})
+    )
+    _access_log(hcm, config.get("access_log"))
+    manager["typed_config"] = merge(hcm, config.get("hcm", {}))
+    static["listeners"][0] = merge(listener, config.get("listener", {}))
+    static["clusters"] = [_cluster(merge({"name": "origin"}, config.get("cluster", {})))]
+    static["clusters"] += [_cluster(cluster) for cluster in config.get("clusters", [])]
+    merged: dict[str, Any] = merge(base, config.get("bootstrap", {}))
+    return merged
+
+
+def _routes(route_config: dict[str, Any], config: dict[str, Any]) -> None:
+    if "routes" in config:
+        route_config["virtual_hosts"][0]["routes"] = config["routes"]
+    if "virtual_hosts" in config:
+        route_config["virtual_hosts"] = config["virtual_hosts"]
+    route_config.update(merge(route_config, config.get("route_config", {})))
+
+
+def _access_log(hcm: dict[str, Any], wanted: Any) -> None:
+    if wanted is None:
+        return
+    if isinstance(wanted, list):
+        hcm["access_log"] = wanted
+        return
+    logger = hcm["access_log"][0]["typed_config"]
+    del logger["log_format"]
+    if isinstance(wanted, str):
+        logger["log_format"] = {"text_format_source": {"inline_string": wanted}}
+    else:
+        logger.update(wanted)
+
+
+def _cluster(wanted: Any) -> dict[str, Any]:
+    """A static cluster of one endpoint: the origin of the same name, unless `port` is given."""
+    wanted = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
+    port = wanted.pop("port", "{{port:%s}}" % wanted["name"])
+    http = wanted.pop("http_options", None)
+    if http is not None:
+        options = {"@type": CLUSTER_TYPES, "explicit_http_config": {"http_protocol_options": {}}}
+        name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        wanted["typed_extension_protocol_options"] = {name: merge(options, http)}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    base = {
+        "name": wanted["name"],
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": wanted["name"], "endpoints": endpoints},
+    }
+    merged: dict[str, Any] = merge(base, wanted)
+    return merged
+
+
+def placeholders(value: Any) -> set[str]:
+    """Names of all {{placeholders}} in a configuration."""
+    if isinstance(value, dict):
+        return set().union(*(placeholders(item) for item in value.values()), set())
+    if isinstance(value, list):
+        return set().union(*(placeholders(item) for item in value), set())
+    names = set()
+    rest = value if isinstance(value, str) else ""
+    while "{{" in rest and "}}" in rest:
+        name, _, rest = rest.partition("{{")[2].partition("}}")
+        names.add(name)
+    return names
+
+
+def fill(value: Any, known: dict[str, Any]) -> Any:
+    """The configuration with placeholders replaced; a lone one keeps its value's type."""
+    if isinstance(value, dict):
+        return {key: fill(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill(item, known) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name, replacement in known.items():
+        mark = "{{%s}}" % name
+        if value == mark:
+            return replacement
+        value = value.replace(mark, str(replacement))
+    return value

@@ -1,0 +1,136 @@
+"""The harness's HTTP/1.1 client: sends exact bytes, records exact bytes, knows message ends.
+
+It must not know of cases or proxies; waits are bounded by `LIMIT` seconds, and a wait that runs
+out is recorded as an event of the conversation, not raised: it is a thing to compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .framing import Incomplete, parse
+from .origin import reset
+
+LIMIT = 5.0
+
+
+def request_methods(sent: bytes) -> list[str]:
+    """The method of each request in a byte stream; the last may be incomplete."""
+    methods = []
+    while sent:
+        methods.append(sent.split(b" ", 1)[0].decode("latin-1"))
+        try:
+            sent = sent[parse(sent, "request").size :]
+        except Incomplete:
+            break
+    return methods
+
+
+class Connection:
+    """One client connection to the proxy under test."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.received = bytearray()
+        self.end = "open"
+        self.parsed = 0
+        self.sent = bytearray()
+        self.answered = 0
+        self.notes: list[str] = []
+        self._changed = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def open(self, port: int) -> None:
+        """Connects to 127.0.0.1:`port`; retries while the listener is still coming up."""
+        for attempt in range(100):
+            try:
+                reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+            except ConnectionRefusedError:
+                if attempt == 99:
+                    raise
+                await asyncio.sleep(0.02)
+        self._pump = asyncio.create_task(self._read(reader))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while data := await reader.read(65536):
+                self.received += data
+                self._changed.set()
+            ended = "closed by proxy"
+        except ConnectionError:
+            ended = "reset by proxy"
+        if self.end in ("open", "half-closed by client"):
+            self.end = ended
+        self._changed.set()
+
+    async def send(self, data: bytes) -> None:
+        """Writes; a proxy that has already closed is a recorded end, not an error."""
+        assert self._writer is not None
+        self.sent += data
+        try:
+            self._writer.write(data)
+            await asyncio.wait_for(self._writer.drain(), LIMIT)
+        except (ConnectionError, TimeoutError):
+            pass
+
+    async def wait(self, done: Callable[[], bool], what: str, limit: float = LIMIT) -> bool:
+        """Until `done()`; False (and a note in the transcript) when `limit` seconds pass."""
+        deadline = asyncio.get_running_loop().time() + limit
+        while not done():
+            self._changed.clear()
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(left, 0))
+            except TimeoutError:
+                if done():
+                    return True
+                self.notes.append(f"gave up waiting for {what}")
+                return False
+        return True
+
+    @property
+    def ended(self) -> bool:
+        """The proxy will send no more."""
+        return self.end not in ("open", "half-closed by client")
+
+    def take_response(self) -> bool:
+        """Moves past one complete final response; interim ones are skipped on the way."""
+        while True:
+            methods = request_methods(bytes(self.sent))
+            method = methods[self.answered] if self.answered < len(methods) else "GET"
+            rest = bytes(self.received[self.parsed :])
+            try:
+                message = parse(rest, "response", method=method, ended=self.ended)
+            except Incomplete:
+                return self.ended
+            self.parsed += message.size
+            if message.status >= 200 or message.status == 101:
+                self.answered += 1
+                return True
+
+    def half_close(self) -> None:
+        """Sends FIN and keeps reading."""
+        assert self._writer is not None
+        if not self.ended:
+            self._writer.write_eof()
+            self.end = "half-closed by client"
+
+    def reset(self) -> None:
+        """Closes with RST."""
+        assert self._writer is not None
+        if not self.ended:
+            self.end = "reset by client"
+        reset(self._writer)
+
+    def close(self) -> None:
+        """Closes; the recorded end says who was first."""
+        if self._writer is None:
+            return
+        if self.end in ("open", "half-closed by client"):
+            self.end = "closed by client" if self.end == "open" else self.end
+        self._writer.close()
+        if self._pump:
+            self._pump.cancel()

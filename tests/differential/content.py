@@ -1,0 +1,53 @@
+"""How a case file writes bytes: text blocks, exact strings, repeats and chunks.
+
+A *block* (text with plain newlines) is a message as a human writes it: its head lines get CRLF,
+an empty line ends the head, what follows is the body as it stands. Text that holds a CR, or no
+newline at all, is sent exactly as written. `{raw: ...}` is always exact. A list is joined.
+Must not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class CaseError(ValueError):
+    """A case file says something that the harness does not understand."""
+
+
+def to_bytes(value: Any) -> bytes:
+    """The bytes a case value stands for. Raises CaseError on an unknown shape."""
+    if isinstance(value, str):
+        return _block(value) if "\n" in value and "\r" not in value else _plain(value)
+    if isinstance(value, list):
+        return b"".join(to_bytes(part) for part in value)
+    if isinstance(value, Mapping):
+        return _piece(value)
+    raise CaseError(f"not bytes: {value!r}")
+
+
+def _plain(text: str) -> bytes:
+    # Characters up to U+00FF stand for that byte, so a case can write "\x80" and mean it.
+    return text.encode("latin-1")
+
+
+def _block(text: str) -> bytes:
+    head, _, body = text.partition("\n\n")
+    if body.endswith("\n"):
+        body = body[:-1]
+    lines = head.strip("\n").split("\n")
+    return _plain("\r\n".join(lines) + "\r\n\r\n") + _plain(body)
+
+
+def _piece(piece: Mapping[str, Any]) -> bytes:
+    if set(piece) == {"raw"}:
+        return _plain(piece["raw"])
+    if set(piece) == {"chunk"}:
+        data = to_bytes({"raw": piece["chunk"]})
+        return b"%x\r\n%s\r\n" % (len(data), data)
+    if set(piece) == {"hex"}:
+        return bytes.fromhex(piece["hex"])
+    if set(piece) == {"repeat", "times"}:
+        return _plain(piece["repeat"]) * int(piece["times"])
+    raise CaseError(f"unknown piece {dict(piece)!r}; known: raw, chunk, hex, repeat+times")

@@ -1,0 +1,159 @@
+"""A recording origin: a TCP server that keeps every byte it got and plays scripted answers.
+
+One Origin stands behind one cluster of a case. Each complete request (or connection, for answers
+with `when: connect`) takes the next scripted answer; with none left, a small 200 naming the origin.
+It must not know which proxy is talking to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from .content import CaseError, to_bytes
+from .framing import Incomplete, parse
+
+ACTIONS = ("close", "reset", "half_close", "hang")
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Closes with RST instead of FIN (linger 0)."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        pass  # already gone: nothing left to reset
+    writer.transport.abort()
+
+
+@dataclass
+class Answer:
+    """What the origin does on connect, once a request's head is in, once it is complete."""
+
+    complete: list[Any] = field(default_factory=list)
+    head: list[Any] = field(default_factory=list)
+    connect: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Upstream:
+    """One connection that a proxy opened to this origin."""
+
+    number: int
+    writer: asyncio.StreamWriter
+    received: bytearray = field(default_factory=bytearray)
+    end: str = "open"
+    parsed: int = 0
+
+
+class Origin:
+    """Listens on 127.0.0.1:`port` (0: any); `name` is what its default answer says."""
+
+    def __init__(self, name: str, port: int = 0) -> None:
+        self.name = name
+        self.port = port
+        self.connections: list[Upstream] = []
+        self.answers: deque[Answer] = deque()
+        self.requests = 0
+        self.changed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Binds and listens; `port` is set afterwards."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Closes the listening socket and every connection."""
+        if self._server:
+            self._server.close()
+        for connection in self.connections:
+            connection.writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+
+    def _touch(self) -> None:
+        self.changed.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        connection = Upstream(len(self.connections) + 1, writer)
+        self.connections.append(connection)
+        self._touch()
+        try:
+            await self._converse(connection, reader)
+        except (ConnectionError, asyncio.CancelledError):
+            if connection.end == "open":
+                connection.end = "reset by proxy"
+        finally:
+            self._tasks.discard(task)
+            self._touch()
+
+    async def _converse(self, connection: Upstream, reader: asyncio.StreamReader) -> None:
+        if self.answers and self.answers[0].connect:
+            await self.play(connection, self.answers.popleft().connect)
+        while connection.end in ("open", "half-closed by origin"):
+            data = await reader.read(65536)
+            if not data:
+                connection.end = "closed by proxy"
+                connection.writer.close()
+                return
+            connection.received += data
+            self._touch()
+            await self._answer(connection)
+
+    async def _answer(self, connection: Upstream) -> None:
+        while connection.end == "open":
+            rest = bytes(connection.received[connection.parsed :])
+            if self.answers and self.answers[0].head and b"\r\n\r\n" in rest:
+                # Taken off its answer, so that more body bytes do not play it again.
+                early, self.answers[0].head = self.answers[0].head, []
+                await self.play(connection, early)
+                if connection.end != "open":
+                    self.answers.popleft()
+                    return
+            try:
+                message = parse(rest, "request")
+            except Incomplete:
+                return
+            connection.parsed += message.size
+            self.requests += 1
+            answer = self.answers.popleft() if self.answers else self._default()
+            await self.play(connection, answer.complete)
+            self._touch()
+
+    def _default(self) -> Answer:
+        body = self.name.encode()
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
+        return Answer([{"raw": (head + body).decode()}])
+
+    async def play(self, connection: Upstream, parts: list[Any]) -> None:
+        """Sends bytes, waits and closes as `parts` say."""
+        for part in parts:
+            if isinstance(part, dict) and "pause_ms" in part:
+                await asyncio.sleep(part["pause_ms"] / 1000)
+            elif isinstance(part, dict) and "do" in part:
+                self._act(connection, part["do"])
+            else:
+                connection.writer.write(to_bytes(part))
+                await connection.writer.drain()
+
+    def _act(self, connection: Upstream, action: str) -> None:
+        if action not in ACTIONS:
+            raise CaseError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
+        if action == "close":
+            connection.end = "closed by origin"
+            connection.writer.close()
+        elif action == "reset":
+            connection.end = "reset by origin"
+            reset(connection.writer)
+        elif action == "half_close":
+            connection.end = "half-closed by origin"
+            connection.writer.write_eof()

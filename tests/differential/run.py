@@ -1,0 +1,254 @@
+"""Runs one case against one proxy, and judges two runs. This file is the order of events:
+
+ports and origins -> bootstrap -> proxy -> script -> settle -> admin -> end -> log -> text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import fnmatch
+import json
+import random
+import socket
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .case import Case, bootstrap, fill, placeholders
+from .normalise import Normaliser
+from .origin import Origin
+from .proxy import Proxy, Refused, http_get
+from .script import Player
+from .transcript import Observation, show_client, show_origin
+
+QUIET = 0.12  # nobody has closed anything for this long: what is open stays open
+SETTLE_LIMIT = 3.0
+
+
+@dataclass
+class Verdict:
+    """The judgement of one case: `outcome` is equal | differs | different | refused | failed."""
+
+    case: Case
+    outcome: str
+    text: str = ""
+    envoy: Observation = field(default_factory=Observation)
+    dragoman: Observation = field(default_factory=Observation)
+
+
+def free_port() -> int:
+    """A five-digit port outside the ephemeral range, so that no client socket takes it."""
+    for _ in range(200):
+        port = random.randrange(10240, 32000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port between 10240 and 32000")
+
+
+async def open_origins(config: dict[str, Any]) -> tuple[dict[str, Origin], dict[str, Any]]:
+    """The origins that a bootstrap names with {{port:NAME}}, and all port placeholders' values."""
+    origins: dict[str, Origin] = {}
+    known: dict[str, Any] = {"listener_port": free_port(), "admin_port": free_port()}
+    for name in sorted(placeholders(config)):
+        if name.startswith("port:"):
+            origin = Origin(name.removeprefix("port:"), free_port())
+            await origin.start()
+            origins[origin.name] = origin
+            known[name] = origin.port
+        elif name.endswith("_port"):
+            known.setdefault(name, free_port())
+    return origins, known
+
+
+async def observe(
+    case: Case, role: str, binary: Path, expected: Observation | None = None
+) -> Observation:
+    """Runs `case` against one proxy. `expected` only says when the wait to settle may end."""
+    config = bootstrap(case)
+    origins, known = await open_origins(config)
+    masks = Normaliser(
+        {name.replace("port:", "origin "): port for name, port in known.items()},
+        case.compare.get("mask"),
+    )
+    with tempfile.TemporaryDirectory(prefix="differential-") as folder:
+        known |= {"access_log": f"{folder}/access.log", "dir": folder}
+        file = Path(folder) / "bootstrap.json"
+        file.write_text(json.dumps(fill(config, known), indent=1), "utf-8")
+        proxy = Proxy(role, binary, Path(folder), known["admin_port"])
+        player = Player(known["listener_port"], origins, known)
+        try:
+            await proxy.start(file)
+            await player.play(case.script)
+            seen = await settle(case, player, masks, expected)
+            await read_admin(case, proxy, masks, seen)
+        except Refused as refusal:
+            seen = Observation(refused=str(refusal))
+        finally:
+            code = await proxy.stop()
+            for connection in player.connections.values():
+                connection.close()
+            for origin in origins.values():
+                await origin.stop()
+        if code != 0 and not seen.refused:
+            seen.sections["process"] = f"exit code {code}\n{proxy.tail()}"
+        read_log(case, Path(folder), masks, seen)
+    return seen
+
+
+def look(player: Player, masks: Normaliser) -> Observation:
+    """What can be seen on the sockets now."""
+    seen = Observation()
+    seen.sections["origin"] = "\n".join(
+        show_origin(origin, masks, seen) for origin in player.origins.values()
+    )
+    seen.sections["client"] = "\n".join(
+        show_client(connection, masks, seen) for connection in player.connections.values()
+    )
+    return seen
+
+
+async def settle(
+    case: Case, player: Player, masks: Normaliser, expected: Observation | None
+) -> Observation:
+    """Looks until nothing changes any more (and, with `expected`, until it equals that)."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SETTLE_LIMIT
+    seen = look(player, masks)
+    since = loop.time()
+    while loop.time() < deadline:
+        await asyncio.sleep(0.02)
+        now = look(player, masks)
+        if now.sections != seen.sections:
+            seen, since = now, loop.time()
+        if loop.time() - since > QUIET and (
+            expected is None or case.differs or _agrees(now, expected)
+        ):
+            break
+    return seen
+
+
+def _agrees(seen: Observation, expected: Observation) -> bool:
+    return all(seen.sections[name] == expected.sections.get(name) for name in seen.sections)
+
+
+async def read_admin(case: Case, proxy: Proxy, masks: Normaliser, seen: Observation) -> None:
+    """Counters after traffic and chosen admin answers."""
+    stats: dict[str, int] = {}
+    last: dict[str, int] | None = None
+    for _ in range(20):
+        with suppress(OSError, TimeoutError):
+            stats = parse_stats((await http_get(proxy.admin_port, "/stats"))[1])
+        if stats == last:
+            break
+        last = stats
+        await asyncio.sleep(0.03)
+    seen.stats = {name: value for name, value in stats.items() if value}
+    wanted = case.compare.get("stats", [])
+    if wanted:
+        chosen = [name for name in stats if any(fnmatch.fnmatch(name, w) for w in wanted)]
+        lines = [f"{masks.text(name)}: {stats[name]}" for name in sorted(chosen)]
+        seen.sections["stats"] = "\n".join(lines)
+    for target in case.compare.get("admin", []):
+        status, body = await http_get(proxy.admin_port, target)
+        seen.sections[f"admin {target}"] = f"{status}\n{masks.text(body)}"
+
+
+def parse_stats(text: str) -> dict[str, int]:
+    """Counters and gauges of a /stats page; histograms are left out."""
+    stats = {}
+    for line in text.splitlines():
+        name, _, value = line.rpartition(": ")
+        if value.lstrip("-").isdigit():
+            # The listener's address is part of its stats' names.
+            stats[name] = int(value)
+    return stats
+
+
+def read_log(case: Case, folder: Path, masks: Normaliser, seen: Observation) -> None:
+    """The access log, complete because the proxy has ended."""
+    if seen.refused:
+        return
+    file = folder / "access.log"
+    seen.log = file.read_text("utf-8", "replace") if file.exists() else ""
+    if "log" not in case.compare.get("skip", []):
+        seen.sections["log"] = "\n".join(masks.text(line) for line in seen.log.splitlines())
+    for name in case.compare.get("skip", []):
+        seen.sections.pop(name, None)
+
+
+def unmet(case: Case, seen: Observation) -> list[str]:
+    """What `must` demands and the observation does not give."""
+    must, faults = case.must, []
+    if "statuses" in must and seen.statuses != must["statuses"]:
+        faults.append(f"statuses {seen.statuses}, must be {must['statuses']}")
+    if "origin_requests" in must and seen.origin_requests != must["origin_requests"]:
+        faults.append(f"{seen.origin_requests} requests at the origin, not {must['origin_requests']}")
+    if "client_end" in must:
+        ends = set(seen.client_ends.values())
+        if ends != {must["client_end"]}:
+            faults.append(f"client connections ended {sorted(ends)}, not {must['client_end']}")
+    for text in must.get("origin_has", []):
+        if text.encode("latin-1") not in seen.origin_bytes:
+            faults.append(f"the origin never saw {text!r}")
+    for text in must.get("origin_lacks", []):
+        if text.encode("latin-1") in seen.origin_bytes:
+            faults.append(f"the origin saw {text!r}")
+    for text in must.get("log_has", []):
+        if text not in seen.log:
+            faults.append(f"the access log lacks {text!r}")
+    return faults
+
+
+def difference(envoy: Observation, dragoman: Observation) -> str:
+    """A unified diff, section by section; empty when equal."""
+    blocks = []
+    for name in dict.fromkeys([*envoy.sections, *dragoman.sections]):
+        left, right = envoy.sections.get(name, ""), dragoman.sections.get(name, "")
+        if left != right:
+            lines = difflib.unified_diff(
+                left.splitlines(), right.splitlines(), "envoy", "dragoman", lineterm="", n=20
+            )
+            blocks.append(f"##### {name}\n" + "\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> Verdict:
+    """`same` says that both runs were made with one binary (the suite checking itself)."""
+
+    def verdict(outcome: str, text: str = "") -> Verdict:
+        return Verdict(case, outcome, text, envoy, dragoman)
+
+    if envoy.refused:
+        return verdict("failed", f"the real Envoy refuses this configuration:\n{envoy.refused}")
+    if dragoman.refused:
+        return verdict("refused", dragoman.refused)
+    diff = difference(envoy, dragoman)
+    if same:
+        faults = [] if case.differs else unmet(case, envoy)
+        text = "\n".join([*faults, diff]).strip()
+        return verdict("failed" if text else "equal", text)
+    faults = unmet(case, dragoman)
+    if case.differs:
+        if faults:
+            return verdict("failed", "\n".join(["deliberate difference broken:", *faults, diff]))
+        if not diff:
+            return verdict("failed", "no difference is left: remove `differs`")
+        return verdict("different", case.differs)
+    faults += [f"envoy: {fault}" for fault in unmet(case, envoy)]
+    text = "\n".join([*faults, diff]).strip()
+    return verdict("failed" if text else "equal", text)
+
+
+async def compare(case: Case, envoy_binary: Path, dragoman_binary: Path) -> Verdict:
+    """Both proxies on one case."""
+    envoy = await observe(case, "envoy", envoy_binary)
+    dragoman = await observe(case, "dragoman", dragoman_binary, envoy)
+    return judge(case, envoy, dragoman, envoy_binary.resolve() == dragoman_binary.resolve())

@@ -1,0 +1,161 @@
+"""Plays a case's script: what clients send, what the origin answers, what is waited for.
+
+A step is a mapping; its first known verb decides. Steps run in order, so a transcript has one
+meaning. Must not know which proxy it talks to, nor judge what comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .client import Connection
+from .content import CaseError, to_bytes
+from .origin import Answer, Origin
+
+Step = dict[str, Any]
+WAIT_LIMIT = 5.0
+
+
+def parts_of(value: Any) -> list[Any]:
+    """An answer as a list of parts; nothing for None."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def get_bytes(step: Step) -> bytes:
+    """The bytes of a `get:` step: method, host and headers with their defaults."""
+    lines = [f"{step.get('method', 'GET')} {step['get']} {step.get('version', 'HTTP/1.1')}"]
+    if step.get("host", "a.example") is not None:
+        lines.append(f"host: {step.get('host', 'a.example')}")
+    headers = step.get("headers", {})
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    lines += [f"{name}: {value}" for name, value in pairs]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+class Player:
+    """Runs one script against one proxy. `connections` and `origins` hold what was seen."""
+
+    def __init__(self, port: int, origins: dict[str, Origin], known: dict[str, Any]) -> None:
+        self.port = port
+        self.origins = origins
+        self.known = known
+        self.connections: dict[str, Connection] = {}
+        self.verbs: dict[str, Callable[[Step], Awaitable[None]]] = {
+            "get": self._exchange, "request": self._exchange, "send": self._send,
+            "receive": self._receive, "prepare": self._prepare, "half_close": self._half_close,
+            "close": self._close, "reset": self._reset, "pause_ms": self._pause,
+            "wait": self._wait, "origin_does": self._origin_does, "connect": self._connect,
+        }  # fmt: skip
+
+    async def play(self, script: list[Step]) -> None:
+        """Every step in order. Raises CaseError on a step without a known verb."""
+        for step in script:
+            for _ in range(int(step.get("times", 1))):
+                await self._verb(step)(step)
+
+    def _verb(self, step: Step) -> Callable[[Step], Awaitable[None]]:
+        for verb, run in self.verbs.items():
+            if verb in step:
+                return run
+        raise CaseError(f"step {step!r} has no verb; known: {', '.join(self.verbs)}")
+
+    async def _connection(self, name: str) -> Connection:
+        if name not in self.connections:
+            connection = Connection(name)
+            await connection.open(self.port)
+            self.connections[name] = connection
+        return self.connections[name]
+
+    def _origin(self, step: Step) -> Origin:
+        return self.origins[step.get("origin", "origin")]
+
+    def _answer(self, step: Step) -> None:
+        answer = Answer(
+            complete=parts_of(step.get("answer")),
+            head=parts_of(step.get("answer_at_head")),
+            connect=parts_of(step.get("answer_on_connect")),
+        )
+        if answer.complete or answer.head or answer.connect:
+            self._origin(step).answers.append(answer)
+
+    async def _exchange(self, step: Step) -> None:
+        connection = await self._connection(step.get("on", "c1"))
+        self._answer(step)
+        data = get_bytes(step) if "get" in step else to_bytes(step["request"])
+        await connection.send(data)
+        await self._expect(connection, step.get("expect", "response"), step)
+        if step.get("expect") != "nothing":
+            # An answer that was never asked for must not be given to the next request.
+            self._origin(step).answers.clear()
+
+    async def _expect(self, connection: Connection, what: Any, step: Step) -> None:
+        if what == "nothing":
+            return
+        if what == "response":
+            for _ in range(int(step.get("responses", 1))):
+                await connection.wait(connection.take_response, "a response")
+        elif what == "close":
+            await connection.wait(lambda: connection.ended, "the proxy to close")
+        elif isinstance(what, dict) and "text" in what:
+            text = to_bytes({"raw": what["text"]})
+            await connection.wait(lambda: text in connection.received, f"{what['text']!r}")
+        else:
+            raise CaseError(f"cannot expect {what!r}: response, close, nothing or {{text: ...}}")
+
+    async def _connect(self, step: Step) -> None:
+        self._answer(step)
+        await self._connection(step["connect"])
+
+    async def _send(self, step: Step) -> None:
+        connection = await self._connection(step.get("on", "c1"))
+        self._answer(step)
+        await connection.send(to_bytes(step["send"]))
+
+    async def _receive(self, step: Step) -> None:
+        connection = await self._connection(step.get("on", "c1"))
+        await self._expect(connection, step["receive"], step)
+
+    async def _prepare(self, step: Step) -> None:
+        for answer in step["prepare"]:
+            self._answer({"origin": step.get("origin", "origin"), **answer})
+
+    async def _half_close(self, step: Step) -> None:
+        (await self._connection(step["half_close"])).half_close()
+
+    async def _close(self, step: Step) -> None:
+        (await self._connection(step["close"])).close()
+
+    async def _reset(self, step: Step) -> None:
+        (await self._connection(step["reset"])).reset()
+
+    async def _pause(self, step: Step) -> None:
+        await asyncio.sleep(step["pause_ms"] / 1000)
+
+    async def _origin_does(self, step: Step) -> None:
+        origin = self._origin(step)
+        connection = origin.connections[step.get("connection", len(origin.connections)) - 1]
+        await origin.play(connection, parts_of(step["origin_does"]))
+
+    async def _wait(self, step: Step) -> None:
+        """Until the origin has seen what the step says; running out is left to the comparison."""
+        origin, wanted = self._origin(step), step["wait"]
+        text = to_bytes({"raw": wanted.get("text", "")})
+        deadline = asyncio.get_running_loop().time() + wanted.get("limit", WAIT_LIMIT)
+        while asyncio.get_running_loop().time() < deadline:
+            ended = [c for c in origin.connections if c.end != "open"]
+            if (
+                origin.requests >= wanted.get("requests", 0)
+                and len(origin.connections) >= wanted.get("connections", 0)
+                and len(ended) >= wanted.get("ended", 0)
+                and (not text or any(text in c.received for c in origin.connections))
+            ):
+                return
+            origin.changed.clear()
+            try:
+                await asyncio.wait_for(origin.changed.wait(), 0.2)
+            except TimeoutError:
+                continue

@@ -1,0 +1,139 @@
+"""Turns what was recorded into the text that is compared and that a human reads.
+
+Framing is shown (length, chunked, until close) but not chunk borders: they follow from the timing
+of reads. Must not know of the comparison's outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from .client import Connection, request_methods
+from .framing import Incomplete, Kind, Message, parse, parse_fields, read_chunked, split_lines
+from .normalise import Normaliser
+from .origin import Origin
+
+SHOWN_BODY = 400
+
+
+@dataclass
+class Observation:
+    """One run of one case: sections of text to compare, and the plain facts for `must`."""
+
+    sections: dict[str, str] = field(default_factory=dict)
+    statuses: list[int] = field(default_factory=list)
+    client_ends: dict[str, str] = field(default_factory=dict)
+    origin_requests: int = 0
+    origin_bytes: bytes = b""
+    log: str = ""
+    refused: str = ""
+    header_orders: dict[str, list[str]] = field(default_factory=dict)
+    stats: dict[str, int] = field(default_factory=dict)
+
+
+def show_bytes(data: bytes, masks: Normaliser) -> str:
+    """Bytes as one line of text: escapes visible, long ones cut but told apart by their hash."""
+    text = masks.text(data.decode("latin-1"))
+    shown = text.encode("unicode_escape").decode("ascii")
+    if len(shown) > SHOWN_BODY:
+        digest = hashlib.sha256(text.encode("latin-1")).hexdigest()[:12]
+        shown = f"{shown[:60]}… ({len(text)} bytes, sha256 {digest})"
+    return shown
+
+
+def show_message(message: Message, masks: Normaliser) -> list[str]:
+    """Start line, headers, body with its framing, trailers."""
+    lines = [masks.text(message.start_line), *masks.headers(message.headers)]
+    if message.framing != "none" or message.body:
+        lines.append(f"  body ({message.framing}): {show_bytes(message.body, masks)}")
+    lines += [f"  trailer {line}" for line in masks.headers(message.trailers)]
+    return [_cut(line) for line in lines]
+
+
+def _cut(line: str) -> str:
+    if len(line) <= 2 * SHOWN_BODY:
+        return line
+    digest = hashlib.sha256(line.encode("latin-1", "replace")).hexdigest()[:12]
+    return f"{line[:80]}… ({len(line)} characters, sha256 {digest})"
+
+
+def show_rest(rest: bytes, masks: Normaliser) -> list[str]:
+    """Bytes that are no complete message: the head if there is one, then what follows."""
+    cut = rest.find(b"\r\n\r\n")
+    if cut < 0:
+        return [f"  unfinished: {show_bytes(rest, masks)}"]
+    lines = split_lines(rest[:cut])
+    shown = [masks.text(lines[0]), *masks.headers(parse_fields(lines[1:]))]
+    body = rest[cut + 4 :]
+    if b"chunked" in rest[:cut].lower():
+        body = b"(chunked) " + _chunks_so_far(body)
+    shown.append(f"  body unfinished: {show_bytes(body, masks)}")
+    return [_cut(line) for line in shown]
+
+
+def _chunks_so_far(data: bytes) -> bytes:
+    # A closing chunk is laid behind ever shorter prefixes until it parses: few bytes, few steps.
+    for size in range(min(len(data), 4096), -1, -1):
+        try:
+            return read_chunked(data[:size] + b"0\r\n\r\n", 0)[0]
+        except Incomplete:
+            continue
+    return data
+
+
+def split_messages(
+    data: bytes, kind: Kind, methods: list[str], ended: bool
+) -> tuple[list[Message], bytes]:
+    """All complete messages of a stream, and the bytes left over."""
+    messages: list[Message] = []
+    answered = 0
+    while data:
+        method = methods[answered] if answered < len(methods) else "GET"
+        try:
+            message = parse(data, kind, method=method, ended=ended)
+        except Incomplete:
+            break
+        messages.append(message)
+        data = data[message.size :]
+        if kind == "response" and (message.status >= 200 or message.status == 101):
+            answered += 1
+    return messages, data
+
+
+def show_client(connection: Connection, masks: Normaliser, seen: Observation) -> str:
+    """One client connection: what it received and how it ended."""
+    methods = request_methods(bytes(connection.sent))
+    messages, rest = split_messages(
+        bytes(connection.received), "response", methods, connection.ended
+    )
+    lines = [f"=== client connection {connection.name}"]
+    for message in messages:
+        seen.statuses.append(message.status)
+        lines += show_message(message, masks)
+        names = [name for name, _ in message.headers]
+        seen.header_orders.setdefault(f"client {message.status}", names)
+    if rest:
+        lines += show_rest(rest, masks)
+    lines += [f"  note: {note}" for note in connection.notes]
+    lines.append(f"  connection: {connection.end}")
+    seen.client_ends[connection.name] = connection.end
+    return "\n".join(lines)
+
+
+def show_origin(origin: Origin, masks: Normaliser, seen: Observation) -> str:
+    """Everything one origin saw, connection by connection."""
+    blocks = []
+    for connection in origin.connections:
+        messages, rest = split_messages(bytes(connection.received), "request", [], False)
+        lines = [f"=== origin {origin.name}, connection {connection.number}"]
+        for message in messages:
+            lines += show_message(message, masks)
+            seen.header_orders.setdefault("origin", [name for name, _ in message.headers])
+        if rest:
+            lines += show_rest(rest, masks)
+        lines.append(f"  connection: {connection.end}")
+        blocks.append("\n".join(lines))
+        seen.origin_requests += len(messages) + bool(rest)
+        seen.origin_bytes += bytes(connection.received)
+    return "\n".join(blocks)
