@@ -1,0 +1,171 @@
+//! One compiled cluster. Source: `envoy.config.cluster.v3.Cluster`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dragoman_proto::pb::envoy::config::cluster::v3 as pb;
+use dragoman_proto::pb::envoy::config::core::v3 as core;
+use dragoman_proto::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
+use dragoman_proto::{duration, timeout, u32_or, unpack};
+use dragoman_types::Faults;
+
+use crate::balancer::{Policy, PolicyRegistry};
+use crate::endpoints::{DnsFamily, DnsOptions, Endpoints};
+use crate::http::UpstreamHttp;
+use crate::thresholds::Thresholds;
+
+/// How a cluster learns its hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Discovery {
+    Static,
+    /// Every address of every name is a host.
+    StrictDns(DnsOptions),
+    /// One host a name: its first address at the time of a new connection.
+    LogicalDns(DnsOptions),
+}
+
+/// TCP keep-alive of upstream sockets (`upstream_connection_options.tcp_keepalive`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpKeepalive {
+    pub probes: Option<u32>,
+    pub time: Option<Duration>,
+    pub interval: Option<Duration>,
+}
+
+/// A cluster, frozen.
+#[derive(Debug)]
+pub struct Cluster {
+    pub name: Box<str>,
+    /// `alt_stat_name`, or the name.
+    pub stat_name: Box<str>,
+    pub discovery: Discovery,
+    pub endpoints: Endpoints,
+    pub connect_timeout: Duration,
+    /// Percent of healthy hosts below which all hosts are used.
+    pub panic_percent: f64,
+    pub policy: Arc<dyn Policy>,
+    /// By [`crate::Priority`].
+    pub thresholds: [Thresholds; 2],
+    pub http: UpstreamHttp,
+    pub buffer_limit: usize,
+    pub keepalive: Option<TcpKeepalive>,
+}
+
+impl Cluster {
+    /// Compiles `message`; `None` where a fault leaves nothing to use.
+    pub fn compile(
+        message: &pb::Cluster,
+        policies: &dyn PolicyRegistry,
+        faults: &mut Faults,
+    ) -> Option<Cluster> {
+        let discovery = discovery(message, faults)?;
+        let names = discovery != Discovery::Static;
+        let endpoints = match &message.load_assignment {
+            Some(assignment) => faults
+                .field("load_assignment", |faults| Endpoints::compile(assignment, names, faults)),
+            None => Endpoints::default(),
+        };
+        if matches!(discovery, Discovery::LogicalDns(_)) && endpoints.list.len() != 1 {
+            let why = "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single \
+                       lb_endpoint";
+            faults.add_at("load_assignment", "logical-dns-endpoints", why);
+        }
+        let policy = policies.policy(message, faults)?;
+        let stat_name =
+            if message.alt_stat_name.is_empty() { &message.name } else { &message.alt_stat_name };
+        let panic = message.common_lb_config.as_ref().and_then(|c| c.healthy_panic_threshold);
+        Some(Cluster {
+            name: message.name.as_str().into(),
+            stat_name: stat_name.as_str().into(),
+            discovery,
+            endpoints,
+            connect_timeout: timeout(message.connect_timeout.as_ref(), None)
+                .unwrap_or(Duration::from_secs(5)),
+            panic_percent: panic.map_or(50.0, |percent| percent.value),
+            policy,
+            thresholds: Thresholds::compile(message.circuit_breakers.as_ref()),
+            http: UpstreamHttp::compile(message, faults),
+            buffer_limit: u32_or(message.per_connection_buffer_limit_bytes.as_ref(), 1 << 20)
+                as usize,
+            keepalive: keepalive(message),
+        })
+    }
+}
+
+fn discovery(message: &pb::Cluster, faults: &mut Faults) -> Option<Discovery> {
+    use pb::cluster::{ClusterDiscoveryType, DiscoveryType};
+    let kind = match &message.cluster_discovery_type {
+        None => DiscoveryType::Static,
+        Some(ClusterDiscoveryType::Type(value)) => match DiscoveryType::try_from(*value) {
+            Ok(kind) => kind,
+            Err(_) => return unsupported(faults, "type", "unknown discovery type"),
+        },
+        Some(ClusterDiscoveryType::ClusterType(custom)) => {
+            return faults.field("cluster_type", |faults| custom_type(custom, faults));
+        }
+    };
+    match kind {
+        DiscoveryType::Static => Some(Discovery::Static),
+        DiscoveryType::StrictDns => Some(Discovery::StrictDns(dns_options(message))),
+        DiscoveryType::LogicalDns => Some(Discovery::LogicalDns(dns_options(message))),
+        other => unsupported(faults, "type", &format!("{} is not supported", other.as_str_name())),
+    }
+}
+
+fn unsupported(faults: &mut Faults, field: &str, why: &str) -> Option<Discovery> {
+    faults.add_at(field, "unsupported", why);
+    None
+}
+
+fn dns_options(message: &pb::Cluster) -> DnsOptions {
+    let seconds = Duration::from_secs;
+    #[allow(deprecated)]
+    DnsOptions {
+        family: DnsFamily::of(message.dns_lookup_family),
+        refresh: message.dns_refresh_rate.as_ref().map_or(seconds(5), duration),
+        jitter: message.dns_jitter.as_ref().map_or(Duration::ZERO, duration),
+        respect_ttl: message.respect_dns_ttl,
+    }
+}
+
+/// `envoy.clusters.dns`, the newer spelling of both DNS types.
+fn custom_type(custom: &pb::cluster::CustomClusterType, faults: &mut Faults) -> Option<Discovery> {
+    if custom.name != "envoy.clusters.dns" && custom.name != "envoy.cluster.dns" {
+        return unsupported(faults, "name", &format!("{} is not supported", custom.name));
+    }
+    let dns: DnsCluster = match &custom.typed_config {
+        Some(any) => faults.field("typed_config", |faults| unpack(any, faults))?,
+        None => DnsCluster::default(),
+    };
+    use dragoman_proto::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily as New;
+    let family = match New::try_from(dns.dns_lookup_family) {
+        Ok(New::V4Only) => DnsFamily::V4Only,
+        Ok(New::V6Only) => DnsFamily::V6Only,
+        Ok(New::V4Preferred) => DnsFamily::V4Preferred,
+        Ok(New::All) => DnsFamily::All,
+        _ => DnsFamily::Auto,
+    };
+    let options = DnsOptions {
+        family,
+        refresh: dns.dns_refresh_rate.as_ref().map_or(Duration::from_secs(5), duration),
+        jitter: dns.dns_jitter.as_ref().map_or(Duration::ZERO, duration),
+        respect_ttl: dns.respect_dns_ttl,
+    };
+    if dns.all_addresses_in_single_endpoint {
+        return Some(Discovery::LogicalDns(options));
+    }
+    Some(Discovery::StrictDns(options))
+}
+
+fn keepalive(message: &pb::Cluster) -> Option<TcpKeepalive> {
+    let keepalive: &core::TcpKeepalive =
+        message.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
+    let seconds = |v: &dragoman_proto::pb::google::protobuf::UInt32Value| {
+        Duration::from_secs(u64::from(v.value))
+    };
+    Some(TcpKeepalive {
+        probes: keepalive.keepalive_probes.as_ref().map(|v| v.value),
+        time: keepalive.keepalive_time.as_ref().map(seconds),
+        interval: keepalive.keepalive_interval.as_ref().map(seconds),
+    })
+}

@@ -1,0 +1,109 @@
+//! How HTTP is spoken to a cluster.
+//! Source: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`, and the cluster's own older
+//! fields of the same meaning.
+
+use std::time::Duration;
+
+use dragoman_proto::pb::envoy::config::cluster::v3 as pb;
+use dragoman_proto::pb::envoy::config::core::v3 as core;
+use dragoman_proto::pb::envoy::extensions::upstreams::http::v3 as upstreams;
+use dragoman_proto::{timeout, unpack};
+use dragoman_types::Faults;
+
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+#[derive(Clone, Debug)]
+pub struct UpstreamHttp {
+    /// A connection that served nothing for so long is closed; `None` = never.
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    /// 0 = no limit.
+    pub max_requests_per_connection: u32,
+    pub max_headers_count: usize,
+    pub max_response_headers_bytes: usize,
+    pub max_stream_duration: Option<Duration>,
+    pub proper_case: bool,
+    pub enable_trailers: bool,
+}
+
+impl Default for UpstreamHttp {
+    fn default() -> UpstreamHttp {
+        UpstreamHttp {
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connection_duration: None,
+            max_requests_per_connection: 0,
+            max_headers_count: 100,
+            max_response_headers_bytes: 60 << 10,
+            max_stream_duration: None,
+            proper_case: false,
+            enable_trailers: false,
+        }
+    }
+}
+
+impl UpstreamHttp {
+    pub(crate) fn compile(cluster: &pb::Cluster, faults: &mut Faults) -> UpstreamHttp {
+        let mut http = UpstreamHttp::default();
+        #[allow(deprecated)]
+        if let Some(max) = &cluster.max_requests_per_connection {
+            http.max_requests_per_connection = max.value;
+        }
+        #[allow(deprecated)]
+        http.apply_common(cluster.common_http_protocol_options.as_ref());
+        #[allow(deprecated)]
+        http.apply_http1(cluster.http_protocol_options.as_ref());
+        for (name, any) in &cluster.typed_extension_protocol_options {
+            faults.field(&format!("typed_extension_protocol_options[{name}]"), |faults| {
+                if name == OPTIONS {
+                    http.apply(unpack(any, faults).unwrap_or_default(), faults);
+                } else {
+                    faults.add("unsupported", format!("only {OPTIONS} is supported here"));
+                }
+            });
+        }
+        http
+    }
+
+    fn apply(&mut self, options: upstreams::HttpProtocolOptions, faults: &mut Faults) {
+        use upstreams::http_protocol_options::UpstreamProtocolOptions as Upstream;
+        use upstreams::http_protocol_options::explicit_http_config::ProtocolConfig;
+        self.apply_common(options.common_http_protocol_options.as_ref());
+        match options.upstream_protocol_options {
+            Some(Upstream::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
+                Some(ProtocolConfig::HttpProtocolOptions(http1)) => self.apply_http1(Some(&http1)),
+                None => {}
+                Some(_) => faults.add_at(
+                    "explicit_http_config",
+                    "unsupported",
+                    "only http_protocol_options (HTTP/1.1) is supported upstream",
+                ),
+            },
+            None => {}
+            Some(_) => faults.add("unsupported", "only explicit_http_config is supported"),
+        }
+    }
+
+    fn apply_common(&mut self, common: Option<&core::HttpProtocolOptions>) {
+        let Some(common) = common else { return };
+        self.idle_timeout = timeout(common.idle_timeout.as_ref(), self.idle_timeout);
+        self.max_connection_duration = timeout(common.max_connection_duration.as_ref(), None);
+        self.max_stream_duration = timeout(common.max_stream_duration.as_ref(), None);
+        if let Some(max) = &common.max_requests_per_connection {
+            self.max_requests_per_connection = max.value;
+        }
+        if let Some(max) = &common.max_headers_count {
+            self.max_headers_count = max.value as usize;
+        }
+        if let Some(max) = &common.max_response_headers_kb {
+            self.max_response_headers_bytes = (max.value as usize) << 10;
+        }
+    }
+
+    fn apply_http1(&mut self, http1: Option<&core::Http1ProtocolOptions>) {
+        use core::http1_protocol_options::header_key_format::HeaderFormat;
+        let Some(http1) = http1 else { return };
+        self.enable_trailers = http1.enable_trailers;
+        let format = http1.header_key_format.as_ref().and_then(|f| f.header_format.as_ref());
+        self.proper_case = matches!(format, Some(HeaderFormat::ProperCaseWords(_)));
+    }
+}

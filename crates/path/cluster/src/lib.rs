@@ -1,0 +1,16 @@
+//! Clusters: who may serve a request, and who of them does. Decides only: resolving names,
+//! connecting and checking health are done elsewhere and told to it.
+
+pub mod balancer;
+pub mod config;
+pub mod endpoints;
+pub mod hosts;
+pub mod http;
+pub mod thresholds;
+
+pub use balancer::{Balancer, Pick, Policy, PolicyRegistry};
+pub use config::{Cluster, Discovery};
+pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
+pub use hosts::{Health, Host, Hosts, Locality};
+pub use http::UpstreamHttp;
+pub use thresholds::{Priority, Thresholds};
