@@ -1,0 +1,71 @@
+//! One lazy timer a connection.
+//!
+//! Requests come and go with deadlines of their own; registering and cancelling a timer for each
+//! would cost more than the deadline is worth. So the timer stays armed at the earliest moment it
+//! was ever asked for, and looks, when it fires, whether the deadline of now has passed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+/// A timer that is armed at most once per expiry.
+#[derive(Debug, Default)]
+pub struct Deadline {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+}
+
+impl Deadline {
+    /// Ready once `at` has passed. The task that polls must be the same every time. `None` never
+    /// becomes ready.
+    pub fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+        let Some(at) = at else { return Poll::Pending };
+        if let (Some(armed), Some(sleep)) = (self.armed, &self.sleep)
+            && armed <= at
+            && !sleep.is_elapsed()
+        {
+            return Poll::Pending;
+        }
+        self.rearm(cx, at)
+    }
+
+    #[cold]
+    fn rearm(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        if Instant::now() >= at {
+            return Poll::Ready(());
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
+        sleep.as_mut().reset(at.into());
+        self.armed = Some(at);
+        sleep.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn later_deadlines_do_not_rearm_and_earlier_ones_do() {
+        let start = Instant::now();
+        let at = |ms| Some(start + Duration::from_millis(ms));
+        let mut deadline = Deadline::default();
+        poll_fn(|cx| {
+            assert!(deadline.poll_at(cx, None).is_pending());
+            assert!(deadline.poll_at(cx, at(60_000)).is_pending());
+            assert_eq!(deadline.armed, at(60_000));
+            assert!(deadline.poll_at(cx, at(30)).is_pending());
+            assert_eq!(deadline.armed, at(30));
+            assert!(deadline.poll_at(cx, at(50)).is_pending());
+            assert_eq!(deadline.armed, at(30));
+            Poll::Ready(())
+        })
+        .await;
+        poll_fn(|cx| deadline.poll_at(cx, at(50))).await;
+        assert!(start.elapsed() >= Duration::from_millis(50));
+    }
+}
