@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import sys
+import traceback
 from pathlib import Path
 
 from .case import Case, all_cases, load
@@ -43,7 +44,10 @@ def record(cases: list[Case], facts: Path | None) -> int:
     """Runs the real Envoy alone; optionally writes all that was seen as JSON."""
 
     async def one(case: Case) -> Observation:
-        return await observe(case, "envoy", find_envoy())
+        try:
+            return await observe(case, "envoy", find_envoy())
+        except Exception:
+            return Observation(refused=traceback.format_exc())
 
     seen = run_all(cases, one)
     for case in cases:

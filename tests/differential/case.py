@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from .content import CaseError
+from .script import check_step
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases"
@@ -23,7 +24,8 @@ CONFIG_KEYS = {
     "router", "access_log", "bootstrap", "full",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "mask", "skip"}
-MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has", "log_has"}
+MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
+             "client_lacks", "log_has"}  # fmt: skip
 CLUSTER_TYPES = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -79,6 +81,8 @@ def _check(data: Any) -> None:
         unknown = set(mapping) - keys
         if unknown:
             raise CaseError(f"unknown in {where}: {', '.join(sorted(unknown))}")
+    for step in data["script"]:
+        check_step(step)
     if data.get("differs") and not data.get("must"):
         raise CaseError("`differs` needs `must`: say what Dragoman gives instead")
 

@@ -15,7 +15,8 @@ _DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\
 _UUID4 = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 _SERVICE_TIME = re.compile(r"^\d+$")
-_LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1:|\[::1\]:)\d{4,5}\b")
+# Only ephemeral ports: a port that a configuration or a request names is worth comparing.
+_LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1:|\[::1\]:)(3[2-9]|[456]\d)\d{3}\b")
 
 
 class Normaliser:

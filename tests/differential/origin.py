@@ -30,6 +30,25 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+class FullListener:
+    """A port whose accept queue is full, so that connecting to it hangs: SYNs are dropped."""
+
+    def __init__(self) -> None:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self.port: int = self._listener.getsockname()[1]
+        self._fillers = [socket.socket() for _ in range(4)]
+        for filler in self._fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", self.port))
+
+    def stop(self) -> None:
+        """Closes everything."""
+        for sock in (self._listener, *self._fillers):
+            sock.close()
+
+
 @dataclass
 class Answer:
     """What the origin does on connect, once a request's head is in, once it is complete."""

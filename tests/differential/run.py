@@ -12,6 +12,7 @@ import json
 import random
 import socket
 import tempfile
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from .case import Case, bootstrap, fill, placeholders
 from .normalise import Normaliser
-from .origin import Origin
+from .origin import FullListener, Origin
 from .proxy import Proxy, Refused, http_get
 from .script import Player
 from .transcript import Observation, show_client, show_origin
@@ -63,6 +64,10 @@ async def open_origins(config: dict[str, Any]) -> tuple[dict[str, Origin], dict[
             await origin.start()
             origins[origin.name] = origin
             known[name] = origin.port
+        elif name == "full_port":
+            # Kept beside its port: the socket lives as long as the run.
+            known["full listener"] = full = FullListener()
+            known[name] = full.port
         elif name.endswith("_port"):
             known.setdefault(name, free_port())
     return origins, known
@@ -75,7 +80,7 @@ async def observe(
     config = bootstrap(case)
     origins, known = await open_origins(config)
     masks = Normaliser(
-        {name.replace("port:", "origin "): port for name, port in known.items()},
+        {n.replace("port:", "origin "): p for n, p in known.items() if isinstance(p, int)},
         case.compare.get("mask"),
     )
     with tempfile.TemporaryDirectory(prefix="differential-") as folder:
@@ -129,14 +134,15 @@ async def settle(
         if now.sections != seen.sections:
             seen, since = now, loop.time()
         if loop.time() - since > QUIET and (
-            expected is None or case.differs or _agrees(now, expected)
+            expected is None or case.differs or _agrees(case, now, expected)
         ):
             break
     return seen
 
 
-def _agrees(seen: Observation, expected: Observation) -> bool:
-    return all(seen.sections[name] == expected.sections.get(name) for name in seen.sections)
+def _agrees(case: Case, seen: Observation, expected: Observation) -> bool:
+    judged = [name for name in seen.sections if name not in case.compare.get("skip", [])]
+    return all(seen.sections[name] == expected.sections.get(name) for name in judged)
 
 
 async def read_admin(case: Case, proxy: Proxy, masks: Normaliser, seen: Observation) -> None:
@@ -201,6 +207,9 @@ def unmet(case: Case, seen: Observation) -> list[str]:
     for text in must.get("origin_lacks", []):
         if text.encode("latin-1") in seen.origin_bytes:
             faults.append(f"the origin saw {text!r}")
+    for text in must.get("client_lacks", []):
+        if text.encode("latin-1") in seen.client_bytes:
+            faults.append(f"the client got {text!r}")
     for text in must.get("log_has", []):
         if text not in seen.log:
             faults.append(f"the access log lacks {text!r}")
@@ -248,7 +257,10 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
 
 
 async def compare(case: Case, envoy_binary: Path, dragoman_binary: Path) -> Verdict:
-    """Both proxies on one case."""
-    envoy = await observe(case, "envoy", envoy_binary)
-    dragoman = await observe(case, "dragoman", dragoman_binary, envoy)
+    """Both proxies on one case. A fault of the case or the harness is a failed verdict."""
+    try:
+        envoy = await observe(case, "envoy", envoy_binary)
+        dragoman = await observe(case, "dragoman", dragoman_binary, envoy)
+    except Exception:
+        return Verdict(case, "failed", f"harness:\n{traceback.format_exc()}")
     return judge(case, envoy, dragoman, envoy_binary.resolve() == dragoman_binary.resolve())

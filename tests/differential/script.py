@@ -15,6 +15,14 @@ from .content import CaseError, to_bytes
 from .origin import Answer, Origin
 
 Step = dict[str, Any]
+VERBS = (
+    "get", "request", "send", "receive", "prepare", "half_close", "close", "reset", "pause_ms",
+    "wait", "origin_does", "connect",
+)  # fmt: skip
+DETAILS = {
+    "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
+    "times", "method", "version", "host", "headers", "connection",
+}  # fmt: skip
 WAIT_LIMIT = 5.0
 
 
@@ -36,6 +44,17 @@ def get_bytes(step: Step) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
+def check_step(step: Any) -> str:
+    """The step's verb. Raises CaseError on a step without one, or with a key unknown here."""
+    if not isinstance(step, dict):
+        raise CaseError(f"a step is a mapping: {step!r}")
+    verbs = [verb for verb in VERBS if verb in step]
+    unknown = {key for key in step if key not in VERBS and key not in DETAILS}
+    if len(verbs) != 1 or unknown:
+        raise CaseError(f"step {step!r}: one verb of {VERBS}; unknown here: {unknown or 'none'}")
+    return verbs[0]
+
+
 class Player:
     """Runs one script against one proxy. `connections` and `origins` hold what was seen."""
 
@@ -44,13 +63,6 @@ class Player:
         self.origins = origins
         self.known = known
         self.connections: dict[str, Connection] = {}
-        self.verbs: dict[str, Callable[[Step], Awaitable[None]]] = {
-            "get": self._exchange, "request": self._exchange, "send": self._send,
-            "receive": self._receive, "prepare": self._prepare, "half_close": self._half_close,
-            "close": self._close, "reset": self._reset, "pause_ms": self._pause,
-            "wait": self._wait, "origin_does": self._origin_does, "connect": self._connect,
-        }  # fmt: skip
-
     async def play(self, script: list[Step]) -> None:
         """Every step in order. Raises CaseError on a step without a known verb."""
         for step in script:
@@ -58,10 +70,9 @@ class Player:
                 await self._verb(step)(step)
 
     def _verb(self, step: Step) -> Callable[[Step], Awaitable[None]]:
-        for verb, run in self.verbs.items():
-            if verb in step:
-                return run
-        raise CaseError(f"step {step!r} has no verb; known: {', '.join(self.verbs)}")
+        verb = check_step(step)
+        run: Callable[[Step], Awaitable[None]] = getattr(self, f"_{verb}")
+        return run
 
     async def _connection(self, name: str) -> Connection:
         if name not in self.connections:
@@ -82,15 +93,21 @@ class Player:
         if answer.complete or answer.head or answer.connect:
             self._origin(step).answers.append(answer)
 
-    async def _exchange(self, step: Step) -> None:
-        connection = await self._connection(step.get("on", "c1"))
+    async def _get(self, step: Step) -> None:
+        await self._exchange(step, get_bytes(step))
+
+    async def _request(self, step: Step) -> None:
+        await self._exchange(step, to_bytes(step["request"]))
+
+    async def _exchange(self, step: Step, data: bytes) -> None:
+        connection = await self._connection(step.get("client", "c1"))
         self._answer(step)
-        data = get_bytes(step) if "get" in step else to_bytes(step["request"])
         await connection.send(data)
         await self._expect(connection, step.get("expect", "response"), step)
         if step.get("expect") != "nothing":
             # An answer that was never asked for must not be given to the next request.
-            self._origin(step).answers.clear()
+            for origin in self.origins.values():
+                origin.answers.clear()
 
     async def _expect(self, connection: Connection, what: Any, step: Step) -> None:
         if what == "nothing":
@@ -111,12 +128,12 @@ class Player:
         await self._connection(step["connect"])
 
     async def _send(self, step: Step) -> None:
-        connection = await self._connection(step.get("on", "c1"))
+        connection = await self._connection(step.get("client", "c1"))
         self._answer(step)
         await connection.send(to_bytes(step["send"]))
 
     async def _receive(self, step: Step) -> None:
-        connection = await self._connection(step.get("on", "c1"))
+        connection = await self._connection(step.get("client", "c1"))
         await self._expect(connection, step["receive"], step)
 
     async def _prepare(self, step: Step) -> None:
@@ -132,7 +149,7 @@ class Player:
     async def _reset(self, step: Step) -> None:
         (await self._connection(step["reset"])).reset()
 
-    async def _pause(self, step: Step) -> None:
+    async def _pause_ms(self, step: Step) -> None:
         await asyncio.sleep(step["pause_ms"] / 1000)
 
     async def _origin_does(self, step: Step) -> None:

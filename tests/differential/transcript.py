@@ -26,6 +26,7 @@ class Observation:
     client_ends: dict[str, str] = field(default_factory=dict)
     origin_requests: int = 0
     origin_bytes: bytes = b""
+    client_bytes: bytes = b""
     log: str = ""
     refused: str = ""
     header_orders: dict[str, list[str]] = field(default_factory=dict)
@@ -118,6 +119,7 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
     lines += [f"  note: {note}" for note in connection.notes]
     lines.append(f"  connection: {connection.end}")
     seen.client_ends[connection.name] = connection.end
+    seen.client_bytes += bytes(connection.received)
     return "\n".join(lines)
 
 
