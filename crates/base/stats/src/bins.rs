@@ -19,12 +19,23 @@ const POWERS: [f64; DECADES + 1] = [
     1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 ];
 
+/// What a value of each decade is divided by to leave its two leading digits. A table, since
+/// computing a power costs a loop.
+const LEADS: [u64; DECADES] = {
+    let mut leads = [1; DECADES];
+    let mut at = 1;
+    while at < DECADES {
+        leads[at] = leads[at - 1] * 10;
+        at += 1;
+    }
+    leads
+};
+
 /// Where a value of ten or more is counted: (decade from 0, bin in the decade).
 #[inline]
 pub(crate) fn place(value: u64) -> (usize, usize) {
-    let digits = value.ilog10();
-    let lead = value / 10u64.pow(digits - 1);
-    (digits as usize - 1, lead as usize - SMALL)
+    let decade = value.ilog10() as usize - 1;
+    (decade, (value / LEADS[decade]) as usize - SMALL)
 }
 
 /// The bin's number for a place.
