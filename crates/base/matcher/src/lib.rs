@@ -1,1 +1,11 @@
-//! Matchers of Envoy's configuration, compiled once.
+//! Matchers of Envoy's configuration, compiled once and asked per request: strings, headers, query
+//! parameters, cookies and fractions. Knows nothing of routes, filters or connections; allocates
+//! nothing when asked.
+
+mod fraction;
+mod request;
+mod string;
+
+pub use fraction::FractionalPercent;
+pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher, is_grpc};
+pub use string::StringMatcher;
