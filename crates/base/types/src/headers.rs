@@ -76,6 +76,7 @@ interned! {
     X_ENVOY_EXTERNAL_ADDRESS = "x-envoy-external-address",
     X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path",
     X_ENVOY_ORIGINAL_HOST = "x-envoy-original-host",
+    X_ENVOY_ORIGINAL_URL = "x-envoy-original-url",
     X_ENVOY_DECORATOR_OPERATION = "x-envoy-decorator-operation",
     X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER = "x-envoy-downstream-service-cluster",
     X_ENVOY_DOWNSTREAM_SERVICE_NODE = "x-envoy-downstream-service-node",
@@ -105,6 +106,7 @@ interned! {
 }
 
 const LONGEST: usize = 48;
+const _: () = assert!(NAMES.len() <= 128, "sets of ids are 128 bits wide");
 
 /// For each name length, the ids of that length: `BY_LENGTH[len]` is a range of `ORDERED`.
 const ORDERED: [u8; NAMES.len() - 1] = order_by_length();
@@ -159,6 +161,12 @@ impl HeaderId {
     #[inline]
     pub fn name(self) -> &'static [u8] {
         NAMES[self.0 as usize]
+    }
+
+    /// A number below 128, for sets of ids.
+    #[inline]
+    pub const fn index(self) -> u8 {
+        self.0
     }
 
     /// `:method` and its kind: never written as a header field of HTTP/1.
