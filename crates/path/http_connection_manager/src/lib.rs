@@ -1,0 +1,1 @@
+//! What the HTTP connection manager decides about heads; no sockets, no clocks.
