@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from .content import CaseError
+from .content import CaseError, CaseLoader
 from .script import check_step
 
 HERE = Path(__file__).resolve().parent
@@ -53,7 +53,7 @@ def load(path: Path) -> Case:
     """Reads and checks one case file. Raises CaseError."""
     path = path.resolve()
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = yaml.load(path.read_text("utf-8"), CaseLoader)
         _check(data)
     except (yaml.YAMLError, CaseError) as error:
         raise CaseError(f"{path}: {error}") from error

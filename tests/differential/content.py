@@ -1,8 +1,8 @@
 """How a case file writes bytes: text blocks, exact strings, repeats and chunks.
 
-A *block* (text with plain newlines) is a message as a human writes it: its head lines get CRLF,
-an empty line ends the head, what follows is the body as it stands. Text that holds a CR, or no
-newline at all, is sent exactly as written. `{raw: ...}` is always exact. A list is joined.
+A YAML block (after `|`) is a message as a human writes it: its head lines get CRLF, an empty line
+ends the head, what follows is the body as it stands. Any other text is sent exactly as written;
+write "\\r\\n" in double quotes. `{raw: ...}` is always exact. A list is joined.
 Must not know what the bytes mean.
 """
 
@@ -11,15 +11,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 
 class CaseError(ValueError):
     """A case file says something that the harness does not understand."""
 
 
+class Block(str):
+    """Text that was written as a YAML literal block."""
+
+
+class CaseLoader(yaml.SafeLoader):
+    """A safe YAML loader that remembers which texts were literal blocks."""
+
+
+def _string(loader: CaseLoader, node: yaml.ScalarNode) -> str:
+    text: str = loader.construct_scalar(node)
+    return Block(text) if node.style == "|" else text
+
+
+CaseLoader.add_constructor("tag:yaml.org,2002:str", _string)
+
+
 def to_bytes(value: Any) -> bytes:
     """The bytes a case value stands for. Raises CaseError on an unknown shape."""
+    if isinstance(value, Block):
+        return _block(value)
     if isinstance(value, str):
-        return _block(value) if "\n" in value and "\r" not in value else _plain(value)
+        return _plain(value)
     if isinstance(value, list):
         return b"".join(to_bytes(part) for part in value)
     if isinstance(value, Mapping):

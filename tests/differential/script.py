@@ -7,6 +7,7 @@ meaning. Must not know which proxy it talks to, nor judge what comes back.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ VERBS = (
 )  # fmt: skip
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
-    "times", "method", "version", "host", "headers", "connection",
+    "times", "method", "version", "host", "headers", "connection", "each",
 }  # fmt: skip
 WAIT_LIMIT = 5.0
 
@@ -67,7 +68,21 @@ class Player:
         """Every step in order. Raises CaseError on a step without a known verb."""
         for step in script:
             for _ in range(int(step.get("times", 1))):
-                await self._verb(step)(step)
+                if "each" in step:
+                    await self._each(step)
+                else:
+                    await self._verb(step)(step)
+
+    async def _each(self, step: Step) -> None:
+        """A request per value of `each`, put where {each} stands, each on its own connection."""
+        common = {key: value for key, value in step.items() if key != "each"}
+        for number, value in enumerate(step["each"], 1):
+            shown = value if isinstance(value, str) else json.dumps(value)
+            shown = shown.encode("unicode_escape").decode("ascii")[:100]
+            name = f"{step.get('client', 'v')}{number} [{shown}]"
+            verb = check_step(common)
+            data = to_bytes(common[verb]).replace(b"{each}", to_bytes(value))
+            await self._verb(common)({**common, verb: [{"hex": data.hex()}], "client": name})
 
     def _verb(self, step: Step) -> Callable[[Step], Awaitable[None]]:
         verb = check_step(step)
