@@ -23,9 +23,9 @@ CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
     "router", "access_log", "bootstrap", "full",
 }  # fmt: skip
-COMPARE_KEYS = {"stats", "admin", "mask", "skip"}
+COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
-             "client_lacks", "log_has"}  # fmt: skip
+             "client_lacks", "log_has", "refused"}  # fmt: skip
 CLUSTER_TYPES = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 

@@ -95,7 +95,7 @@ async def observe(
             seen = await settle(case, player, masks, expected)
             await read_admin(case, proxy, masks, seen)
         except Refused as refusal:
-            seen = Observation(refused=str(refusal))
+            seen = Observation(refused=str(refusal) or "(no message)")
         finally:
             code = await proxy.stop()
             for connection in player.connections.values():
@@ -105,6 +105,7 @@ async def observe(
         if code != 0 and not seen.refused:
             seen.sections["process"] = f"exit code {code}\n{proxy.tail()}"
         read_log(case, Path(folder), masks, seen)
+    seen.role = role
     return seen
 
 
@@ -163,11 +164,14 @@ async def read_admin(case: Case, proxy: Proxy, masks: Normaliser, seen: Observat
     wanted = case.compare.get("stats", [])
     if wanted:
         chosen = [name for name in stats if any(fnmatch.fnmatch(name, w) for w in wanted)]
-        lines = [f"{masks.text(name)}: {stats[name]}" for name in sorted(chosen)]
+        lines = [masks.text(f"{name}: {stats[name]}") for name in sorted(chosen)]
         seen.sections["stats"] = "\n".join(lines)
     for target in case.compare.get("admin", []):
         status, body = await http_get(proxy.admin_port, target)
         seen.sections[f"admin {target}"] = f"{status}\n{masks.text(body)}"
+    for target in case.compare.get("admin_status", []):
+        status, _ = await http_get(proxy.admin_port, target)
+        seen.sections[f"admin {target}"] = f"{status}"
 
 
 def parse_stats(text: str) -> dict[str, int]:
@@ -186,7 +190,7 @@ def read_log(case: Case, folder: Path, masks: Normaliser, seen: Observation) -> 
     if seen.refused:
         return
     file = folder / "access.log"
-    seen.log = file.read_text("utf-8", "replace") if file.exists() else ""
+    seen.log = file.read_text("latin-1") if file.exists() else ""
     if "log" not in case.compare.get("skip", []):
         seen.sections["log"] = "\n".join(masks.text(line) for line in seen.log.splitlines())
     for name in case.compare.get("skip", []):
@@ -241,6 +245,9 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
     def verdict(outcome: str, text: str = "") -> Verdict:
         return Verdict(case, outcome, text, envoy, dragoman)
 
+    if case.must.get("refused"):
+        served = [o.role for o in (envoy, dragoman) if not o.refused]
+        return verdict("failed" if served else "equal", f"not refused by: {served}" if served else "")
     if envoy.refused:
         return verdict("failed", f"the real Envoy refuses this configuration:\n{envoy.refused}")
     if dragoman.refused:

@@ -21,6 +21,7 @@ SHOWN_BODY = 400
 class Observation:
     """One run of one case: sections of text to compare, and the plain facts for `must`."""
 
+    role: str = ""
     sections: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     client_ends: dict[str, str] = field(default_factory=dict)
