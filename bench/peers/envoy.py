@@ -1,0 +1,140 @@
+"""Envoy, and the configuration that Envoy and Dragoman are both started with.
+
+It has on what Envoy has on by default: routing, counters and histograms, request ids, forwarded
+headers, an admin port.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from bench.peers.peer import Peer, found, version_of
+from bench.site import Place, Site
+
+TYPES = "type.googleapis.com/envoy.extensions"
+
+
+def socket_address(port: int) -> dict[str, Any]:
+    """An address of 127.0.0.1."""
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def virtual_hosts(site: Site) -> list[dict[str, Any]]:
+    """A virtual host per host name, or one with a route per prefix."""
+    target = {"cluster": "origin"}
+    if site.hosts:
+        everything = [{"match": {"prefix": "/"}, "route": target}]
+        return [
+            {"name": name, "domains": [name], "routes": everything} for name in site.host_names()
+        ]
+    routes = [{"match": {"prefix": prefix}, "route": target} for prefix in site.prefixes() or ["/"]]
+    return [{"name": "bench", "domains": ["*"], "routes": routes}]
+
+
+def connection_manager(site: Site, place: Place) -> dict[str, Any]:
+    """The HTTP connection manager: an edge proxy's, with everything else at its default."""
+    manager: dict[str, Any] = {
+        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "bench",
+        "use_remote_address": True,
+        "route_config": {"name": "bench", "virtual_hosts": virtual_hosts(site)},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{TYPES}.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    if site.access_log:
+        file = {
+            "@type": f"{TYPES}.access_loggers.file.v3.FileAccessLog",
+            "path": str(place.access_log),
+        }
+        manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": file}]
+    return manager
+
+
+def bootstrap(site: Site, place: Place) -> dict[str, Any]:
+    """Envoy's whole configuration for a site."""
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": connection_manager(site, place),
+    }
+    endpoint = {"endpoint": {"address": socket_address(place.origin)}}
+    return {
+        "admin": {"address": socket_address(place.admin)},
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "bench",
+                    "address": socket_address(place.listen),
+                    "filter_chains": [{"filters": [manager]}],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "origin",
+                    "type": "STATIC",
+                    "connect_timeout": "5s",
+                    "load_assignment": {
+                        "cluster_name": "origin",
+                        "endpoints": [{"lb_endpoints": [endpoint]}],
+                    },
+                }
+            ],
+        },
+    }
+
+
+def yaml_lines(value: dict[str, Any] | list[Any], indent: str = "") -> list[str]:
+    """`value` as block YAML, one item a line, as people write it; scalars as JSON."""
+    lines: list[str] = []
+    pairs = value.items() if isinstance(value, dict) else [(None, item) for item in value]
+    for key, item in pairs:
+        lead = f"{indent}- " if key is None else f"{indent}{json.dumps(key)}:"
+        if not isinstance(item, dict | list):
+            lines.append(f"{lead.rstrip()} {json.dumps(item)}")
+            continue
+        inner = yaml_lines(item, f"{indent}  ")
+        if key is None:
+            lines += [lead + inner[0].lstrip(), *inner[1:]]
+        else:
+            lines += [lead, *inner]
+    return lines
+
+
+def write_config(site: Site, place: Place) -> Path:
+    """Writes the configuration of Envoy and of Dragoman."""
+    path = place.folder / "envoy.yaml"
+    path.write_text("\n".join(yaml_lines(bootstrap(site, place))) + "\n")
+    return path
+
+
+class Envoy(Peer):
+    """One worker thread; its main thread does what a main thread does."""
+
+    name = "envoy"
+    title = "Envoy"
+
+    def program(self) -> Path | None:
+        given = os.environ.get("ENVOY_BIN")
+        if given:
+            return Path(given)
+        package = importlib.util.find_spec("envoy")
+        for folder in (package and package.submodule_search_locations) or []:
+            packaged = Path(folder) / "_bin" / "envoy"
+            if packaged.exists():
+                return packaged
+        return found("envoy")
+
+    def version(self) -> str:
+        return version_of(self.program(), "--version")
+
+    def command(self, site: Site, place: Place) -> list[str]:
+        path = write_config(site, place)
+        options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+        return [str(self.program()), "-c", str(path), *options]

@@ -1,0 +1,54 @@
+"""The works: what is asked of every peer, and how it is measured.
+
+Adding one: a `Work` in `WORKS`. Only a new way of measuring needs a function in measure.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bench.generator import Drive
+from bench.site import Site
+
+
+class Kind(StrEnum):
+    """The ways of measuring; each has a function in measure.py and a headline in figures.py."""
+
+    REQUESTS = "requests"
+    IDLE = "idle"
+    START = "start"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One comparison: the task, the load, and how the cost is measured."""
+
+    name: str
+    title: str
+    kind: Kind = Kind.REQUESTS
+    site: Site = field(default_factory=Site)
+    drive: Drive = field(default_factory=Drive)
+
+
+KIB = 1024
+MIB = 1024 * KIB
+
+WORKS: tuple[Work, ...] = (
+    Work("h1", "HTTP/1.1, 32 keep-alive connections, 128-byte bodies"),
+    Work("h1-16k", "16 KiB bodies", drive=Drive(response_bytes=16 * KIB)),
+    Work("h1-1m", "1 MiB bodies", drive=Drive(response_bytes=MIB)),
+    Work("h1-post-16k", "16 KiB uploads", drive=Drive(body_bytes=16 * KIB)),
+    Work("h1-post-1m", "1 MiB uploads", drive=Drive(body_bytes=MIB)),
+    Work("headers", "20 realistic headers each way", drive=Drive(headers=20)),
+    Work("connect", "a new connection for each request", drive=Drive(per_connection=1)),
+    Work("hosts-1", "1 virtual host", site=Site(hosts=1)),
+    Work("hosts-100", "100 virtual hosts", site=Site(hosts=100)),
+    Work("hosts-10000", "10,000 virtual hosts", site=Site(hosts=10_000)),
+    Work("routes-1", "1 path prefix", site=Site(routes=1)),
+    Work("routes-100", "100 path prefixes in one virtual host", site=Site(routes=100)),
+    Work("routes-10000", "10,000 path prefixes in one virtual host", site=Site(routes=10_000)),
+    Work("log", "access log, one line per request", site=Site(access_log=True)),
+    Work("idle", "idle keep-alive connections, each answered once", kind=Kind.IDLE),
+    Work("start", "from exec to the first answered request", kind=Kind.START),
+)
