@@ -18,7 +18,7 @@ enum Kind {
     Exact(Box<[u8]>),
     Prefix(Box<[u8]>),
     Suffix(Box<[u8]>),
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Regex(Regex),
     /// Stands for a matcher that was refused: the configuration that holds it is never served.
     Never,
@@ -37,7 +37,7 @@ impl StringMatcher {
             Some(MatchPattern::Prefix(s)) => Kind::Prefix(text(s, "prefix", faults)),
             Some(MatchPattern::Suffix(s)) => Kind::Suffix(text(s, "suffix", faults)),
             Some(MatchPattern::Contains(s)) => {
-                Kind::Contains(Finder::new(&text(s, "contains", faults)).into_owned())
+                Kind::Contains(Box::new(Finder::new(&text(s, "contains", faults)).into_owned()))
             }
             Some(MatchPattern::SafeRegex(r)) => {
                 if message.ignore_case {
@@ -73,7 +73,10 @@ impl StringMatcher {
     }
 
     pub fn contains(text: &str) -> StringMatcher {
-        StringMatcher { kind: Kind::Contains(Finder::new(text).into_owned()), ignore_case: false }
+        StringMatcher {
+            kind: Kind::Contains(Box::new(Finder::new(text).into_owned())),
+            ignore_case: false,
+        }
     }
 
     /// The whole text must match `message`'s regular expression.

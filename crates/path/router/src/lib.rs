@@ -1,1 +1,26 @@
-//! Envoy's route configuration.
+//! Envoy's route configuration: compiled once, then asked which route a request takes, where it goes
+//! and what is edited on the way. Decides only: it opens no socket, reads no clock, picks no host.
+//!
+//! [`RouteTable::find`] → [`Route::action`] → [`Forward`] ([`Route::target`], then
+//! [`RouteTable::edit_request`], later [`RouteTable::edit_response`]), [`Redirect`] or [`Direct`]
+//! ([`RouteTable::answer`]).
+
+mod answer;
+mod compile;
+mod condition;
+mod edit;
+mod forward;
+mod host;
+mod index;
+mod mutation;
+mod path;
+mod rewrite;
+mod route;
+mod substitution;
+mod table;
+
+pub use answer::{Direct, Redirect, answer_require_tls};
+pub use forward::{Cluster, Forward, MaxStreamDuration, Priority, Target, Upgrade, WeightedEntry};
+pub use mutation::Scratch;
+pub use route::{Action, Route, VirtualHost};
+pub use table::{Asked, Certificate, ClusterUse, Found, RouteTable};
