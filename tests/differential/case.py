@@ -148,7 +148,7 @@ def _access_log(hcm: dict[str, Any], wanted: Any) -> None:
 def _cluster(wanted: Any) -> dict[str, Any]:
     """A static cluster of one endpoint: the origin of the same name, unless `port` is given."""
     wanted = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
-    port = wanted.pop("port", "{{port:%s}}" % wanted["name"])
+    port = wanted.pop("port", "{{port:" + wanted["name"] + "}}")
     http = wanted.pop("http_options", None)
     if http is not None:
         options = {"@type": CLUSTER_TYPES, "explicit_http_config": {"http_protocol_options": {}}}
@@ -188,7 +188,7 @@ def fill(value: Any, known: dict[str, Any]) -> Any:
     if not isinstance(value, str):
         return value
     for name, replacement in known.items():
-        mark = "{{%s}}" % name
+        mark = "{{" + name + "}}"
         if value == mark:
             return replacement
         value = value.replace(mark, str(replacement))

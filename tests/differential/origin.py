@@ -8,6 +8,7 @@ It must not know which proxy is talking to it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -23,10 +24,8 @@ ACTIONS = ("close", "reset", "half_close", "hang")
 def reset(writer: asyncio.StreamWriter) -> None:
     """Closes with RST instead of FIN (linger 0)."""
     sock: socket.socket = writer.get_extra_info("socket")
-    try:
+    with contextlib.suppress(OSError):  # already gone: nothing left to reset
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    except OSError:
-        pass  # already gone: nothing left to reset
     writer.transport.abort()
 
 

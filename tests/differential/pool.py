@@ -52,8 +52,6 @@ def start_all(
     return futures
 
 
-def run_all(
-    items: Iterable[Item], run: Callable[[Item], Awaitable[Result]]
-) -> dict[str, Result]:
+def run_all(items: Iterable[Item], run: Callable[[Item], Awaitable[Result]]) -> dict[str, Result]:
     """Runs every item; results by name, in the items' order. The first error is raised."""
     return {name: future.result() for name, future in start_all(items, run).items()}

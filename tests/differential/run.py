@@ -206,7 +206,9 @@ def unmet(case: Case, seen: Observation, skip: tuple[str, ...] = ()) -> list[str
     if seen.statuses != wanted:
         faults.append(f"statuses {seen.statuses}, must be {wanted}")
     if "origin_requests" in must and seen.origin_requests != must["origin_requests"]:
-        faults.append(f"{seen.origin_requests} requests at the origin, not {must['origin_requests']}")
+        faults.append(
+            f"{seen.origin_requests} requests at the origin, not {must['origin_requests']}"
+        )
     if "client_end" in must:
         ends = set(seen.client_ends.values())
         if ends != {must["client_end"]}:
@@ -239,6 +241,22 @@ def difference(envoy: Observation, dragoman: Observation) -> str:
     return "\n\n".join(blocks)
 
 
+def _judge_refusal(
+    case: Case, envoy: Observation, dragoman: Observation, same: bool
+) -> tuple[str, str]:
+    """Outcome and text where the configuration must be refused (by Dragoman alone: `differs`)."""
+    served = {"envoy": not envoy.refused, "dragoman": not dragoman.refused}
+    if same:
+        served.pop("dragoman")
+    expected = {"envoy": bool(case.differs), "dragoman": False}
+    wrong = [name for name, does in served.items() if does != expected[name]]
+    if wrong:
+        return "failed", "; ".join(
+            f"{name} {'serves' if served[name] else 'refuses'} this" for name in wrong
+        )
+    return ("different" if case.differs and not same else "equal"), case.differs
+
+
 def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> Verdict:
     """`same` says that both runs were made with one binary (the suite checking itself)."""
 
@@ -246,8 +264,7 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
         return Verdict(case, outcome, text, envoy, dragoman)
 
     if case.must.get("refused"):
-        served = [o.role for o in (envoy, dragoman) if not o.refused]
-        return verdict("failed" if served else "equal", f"not refused by: {served}" if served else "")
+        return verdict(*_judge_refusal(case, envoy, dragoman, same))
     if envoy.refused:
         return verdict("failed", f"the real Envoy refuses this configuration:\n{envoy.refused}")
     if dragoman.refused:

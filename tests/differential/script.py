@@ -64,6 +64,7 @@ class Player:
         self.origins = origins
         self.known = known
         self.connections: dict[str, Connection] = {}
+
     async def play(self, script: list[Step]) -> None:
         """Every step in order. Raises CaseError on a step without a known verb."""
         for step in script:
