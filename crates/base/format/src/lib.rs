@@ -15,11 +15,15 @@ mod number;
 mod op;
 mod parse;
 mod query;
+mod reader;
 mod scratch;
 mod table;
 mod text;
 mod time;
 mod timing;
+
+#[cfg(test)]
+mod golden;
 
 pub use json::JsonFormat;
 pub use line::{LineFormat, LogFormat};

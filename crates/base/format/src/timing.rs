@@ -76,7 +76,7 @@ impl Point {
             "US_RX_END" => Point::UpstreamResponseEnd,
             "DS_TX_BEG" => Point::ResponseBegin,
             "DS_TX_END" => Point::ResponseEnd,
-            "DS_RX_HDR_END" | "US_RX_BODY_BEG" => {
+            "DS_RX_HDR_END" | "US_RX_BODY_BEG" | "DS_CX_END" => {
                 return Err(format!("the time point {name} isn't recorded"));
             }
             _ => Point::Never,
