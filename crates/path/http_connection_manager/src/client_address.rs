@@ -1,0 +1,188 @@
+//! Whose request it is: judges `x-forwarded-for`, writes it, `x-forwarded-proto` and
+//! `x-forwarded-port`, and tells inner from outer requests.
+//!
+//! A private address earns no trust by itself: only `internal_address_config` names inner peers.
+//! Source: `HttpConnectionManager.{use_remote_address,xff_num_trusted_hops,skip_xff_append,
+//! append_x_forwarded_port,internal_address_config,scheme_header_transformation}`.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use dragoman_types::{Address, Headers, id};
+
+use crate::accept::Arrival;
+
+/// Addresses whose requests count as inner ones.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InternalAddresses {
+    pub unix_sockets: bool,
+    pub ranges: Vec<Range>,
+}
+
+/// A CIDR range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    pub base: IpAddr,
+    pub bits: u8,
+}
+
+impl Range {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u32| {
+            let shift = width - u32::from(self.bits).min(width);
+            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+        };
+        match (self.base, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                same(u128::from(u32::from(a)), u128::from(u32::from(b)), 32)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(u128::from(a), u128::from(b), 128),
+            _ => false,
+        }
+    }
+}
+
+impl InternalAddresses {
+    pub(crate) fn contains(&self, address: &Address) -> bool {
+        match address {
+            Address::Ip(socket) => self.ranges.iter().any(|range| range.contains(socket.ip())),
+            Address::Pipe(_) => self.unix_sockets,
+        }
+    }
+}
+
+/// How a client's address is found out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClientAddressRules {
+    pub use_remote_address: bool,
+    pub trusted_hops: u32,
+    pub skip_append: bool,
+    pub append_port: bool,
+    pub internal: InternalAddresses,
+    /// `http` or `https`, whatever the connection is.
+    pub scheme: Option<&'static str>,
+}
+
+/// What was found out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: Address,
+    pub(crate) internal: bool,
+    /// We are the first trusted hop.
+    pub(crate) edge: bool,
+}
+
+impl ClientAddressRules {
+    /// Finds out the client and writes the forwarding fields.
+    pub(crate) fn apply(
+        &self,
+        headers: &mut Headers,
+        arrival: &Arrival<'_>,
+        text: &mut Vec<u8>,
+    ) -> Client {
+        let direct = &arrival.connection.direct_remote;
+        let (found, alone) = if self.use_remote_address {
+            let alone = !headers.contains(id::X_FORWARDED_FOR);
+            let found = self.trusted_hops.checked_sub(1).and_then(|skip| from_xff(headers, skip));
+            self.append_peer(headers, arrival, text);
+            (found.map(|(address, _)| address).unwrap_or_else(|| direct.clone()), alone)
+        } else {
+            match from_xff(headers, self.trusted_hops) {
+                Some((address, alone)) => (address, alone),
+                None => (direct.clone(), false),
+            }
+        };
+        self.write_proto(headers, arrival);
+        self.write_port(headers, arrival, text);
+        self.write_scheme(headers, arrival.connection.tls);
+        let internal = alone && self.internal.contains(&found);
+        Client { address: found, internal, edge: !internal && self.use_remote_address }
+    }
+
+    /// With trusted hops in front, what they said of protocol and port is taken over.
+    fn replaces(&self, there: bool) -> bool {
+        !there || (self.use_remote_address && self.trusted_hops == 0)
+    }
+
+    fn append_peer(&self, headers: &mut Headers, arrival: &Arrival<'_>, text: &mut Vec<u8>) {
+        let Some(peer) = arrival.connection.direct_remote.ip() else { return };
+        if self.skip_append {
+            return;
+        }
+        // Envoy names itself rather than a loopback address, which means nothing elsewhere.
+        let shown = match is_canonical_loopback(peer) {
+            true => arrival.local_interface.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            false => peer,
+        };
+        write_ip(shown, text);
+        match headers.get(id::X_FORWARDED_FOR).is_some_and(|value| !value.is_empty()) {
+            true => headers.join(id::X_FORWARDED_FOR, b",", text),
+            false => headers.set(id::X_FORWARDED_FOR, text),
+        }
+    }
+
+    fn write_proto(&self, headers: &mut Headers, arrival: &Arrival<'_>) {
+        let there = headers.contains(id::X_FORWARDED_PROTO);
+        if let Some(scheme) = self.scheme {
+            headers.set(id::X_FORWARDED_PROTO, scheme.as_bytes());
+        } else if self.replaces(there) {
+            headers.set(id::X_FORWARDED_PROTO, connection_scheme(arrival.connection.tls));
+        }
+    }
+
+    fn write_port(&self, headers: &mut Headers, arrival: &Arrival<'_>, text: &mut Vec<u8>) {
+        let there = headers.contains(id::X_FORWARDED_PORT);
+        let Some(port) = arrival.connection.local.port() else { return };
+        if self.append_port && self.replaces(there) {
+            text.clear();
+            text.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+            headers.set(id::X_FORWARDED_PORT, text);
+        }
+    }
+
+    /// `:scheme` as routes and logs see it: an absolute target's own, else what
+    /// `x-forwarded-proto` says, else the connection's.
+    fn write_scheme(&self, headers: &mut Headers, tls: bool) {
+        let scheme: &'static [u8] = match self.scheme {
+            Some(scheme) => scheme.as_bytes(),
+            None if headers.contains(id::SCHEME) => return,
+            None => match headers.get(id::X_FORWARDED_PROTO) {
+                Some(proto) if proto.eq_ignore_ascii_case(b"https") => connection_scheme(true),
+                Some(proto) if proto.eq_ignore_ascii_case(b"http") => connection_scheme(false),
+                _ => connection_scheme(tls),
+            },
+        };
+        headers.set(id::SCHEME, scheme);
+    }
+}
+
+fn connection_scheme(tls: bool) -> &'static [u8] {
+    if tls { b"https" } else { b"http" }
+}
+
+/// 127.0.0.1 and ::1 only: to Envoy 127.0.0.2 is an address like any other.
+fn is_canonical_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4 == Ipv4Addr::LOCALHOST,
+        IpAddr::V6(v6) => v6.is_loopback(),
+    }
+}
+
+pub(crate) fn write_ip(address: IpAddr, text: &mut Vec<u8>) {
+    text.clear();
+    // Writing to a vector can't fail.
+    let _ = write!(text, "{address}");
+}
+
+/// The address that stands `skip` places before the end of `x-forwarded-for`, and whether it is
+/// the only one there. Anything but a plain address (a port, a name) counts as none.
+fn from_xff(headers: &Headers, skip: u32) -> Option<(Address, bool)> {
+    let mut rest = headers.get(id::X_FORWARDED_FOR)?;
+    for _ in 0..skip {
+        rest = &rest[..rest.iter().rposition(|b| *b == b',')?];
+    }
+    let comma = rest.iter().rposition(|b| *b == b',');
+    let last = comma.map_or(rest, |at| &rest[at + 1..]).trim_ascii();
+    let ip: IpAddr = std::str::from_utf8(last).ok()?.parse().ok()?;
+    Some((Address::Ip(SocketAddr::new(ip, 0)), comma.is_none() && skip == 0))
+}

@@ -1,0 +1,57 @@
+//! A response head on its way to the client: what concerns one hop only goes, what names us comes.
+
+use dragoman_types::{RequestHead, ResponseHead, id};
+
+use crate::accept::is_dropped;
+use crate::config::{Config, ServerHeader};
+use crate::hop_by_hop;
+use crate::ids::IdSet;
+
+const HOP_BY_HOP: IdSet = IdSet::of(&[
+    id::CONNECTION,
+    id::UPGRADE,
+    id::TRANSFER_ENCODING,
+    id::KEEP_ALIVE,
+    id::PROXY_CONNECTION,
+]);
+const HOP_BY_HOP_UPGRADED: IdSet =
+    IdSet::of(&[id::TRANSFER_ENCODING, id::KEEP_ALIVE, id::PROXY_CONNECTION]);
+
+impl Config {
+    /// Makes a response ready for the client's codec. `date` is used where the origin gave none.
+    /// Fields that `Connection` nominates stay, as in Envoy.
+    pub fn finish_response(
+        &self,
+        response: &mut ResponseHead,
+        request: Option<&RequestHead>,
+        date: &[u8],
+    ) {
+        let headers = &mut response.headers;
+        let mut any = IdSet::default();
+        headers.iter().for_each(|(id, ..)| any.insert(id));
+        if !any.has(id::DATE) {
+            headers.append(id::DATE, date);
+        }
+        match self.server {
+            ServerHeader::Overwrite => headers.set(id::SERVER, &self.server_name),
+            ServerHeader::AppendIfAbsent if !any.has(id::SERVER) => {
+                headers.append(id::SERVER, &self.server_name);
+            }
+            ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
+        }
+        if any.meets(HOP_BY_HOP) {
+            let upgraded = hop_by_hop::is_upgrade(headers)
+                && request.is_some_and(|request| hop_by_hop::is_upgrade(&request.headers));
+            let drop = if upgraded { HOP_BY_HOP_UPGRADED } else { HOP_BY_HOP };
+            headers.retain(|id, _, _| !is_dropped(drop, id));
+        }
+        if let Some(request) = request
+            && (self.request_id.always_in_response
+                || request.headers.contains(id::X_ENVOY_FORCE_TRACE))
+            && let Some(value) = request.headers.get(id::X_REQUEST_ID)
+        {
+            headers.set(id::X_REQUEST_ID, value);
+        }
+        self.append_via(headers);
+    }
+}
