@@ -142,15 +142,18 @@ def listing() -> str:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the run as Ctrl-C does: started programs are ended, files removed."""
+    """Ends the run: started programs are ended, files removed. A second signal can't stop that."""
     del number, frame
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> int:
     """Exit status: 0 fine, 1 something failed, 2 could not be done, 130 interrupted."""
     options = parser().parse_args()
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         if options.list:
             print(listing())

@@ -10,8 +10,10 @@ YARDSTICK = "haproxy"
 
 
 def verdict(old: WorkResult, new: WorkResult, peer: str) -> str:
-    """Whether the two spans are apart; figures within each other's span say nothing."""
+    """Whether the two spans are apart; spans that overlap, or single rounds, say nothing."""
     key = old.headline.key
+    if min(len(old.samples[peer]), len(new.samples[peer])) < 2:
+        return "?"
     before, after = old.spread(peer, key), new.spread(peer, key)
     if after.high < before.low:
         return "less"

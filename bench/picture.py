@@ -67,7 +67,7 @@ def bar(work: WorkResult, peer: str, x: float, y: float, scale: float) -> list[s
         parts.append(rectangle(start, y, spread.median * scale, light))
         parts.append(rectangle(start, y, min(user, spread.median) * scale, dark))
     else:
-        parts.append(rectangle(start, y, max(0.0, spread.median) * scale, light))
+        parts.append(rectangle(start, y, max(0.0, spread.median) * scale, dark))
     low, high = start + max(0.0, spread.low) * scale, start + max(0.0, spread.high) * scale
     if high - low > 1:
         line = f'<path d="M{low:.1f} {middle:.1f}H{high:.1f}" stroke="{INK}" stroke-width="1"/>'
@@ -85,7 +85,7 @@ def bar(work: WorkResult, peer: str, x: float, y: float, scale: float) -> list[s
 def panel(name: str, work: WorkResult, x: float, y: float) -> list[str]:
     """A work."""
     parts = [
-        text(x, y + 14, work.title, font_size="14", font_weight="700"),
+        text(x, y + 14, work.title[:1].upper() + work.title[1:], font_size="14", font_weight="700"),
         text(x, y + 31, f"{name}: {UNITS[work.kind]}", fill=FAINT, font_size="12"),
     ]
     key = work.headline.key
@@ -115,7 +115,7 @@ def heading(results: Results) -> list[str]:
         for colour, words in zip(colours, ("user time", "system time"), strict=True):
             parts.append(f'<rect x="{x:.1f}" y="66" width="11" height="11" fill="{colour}"/>')
             parts.append(text(x + 16, 76, words, fill=FAINT, font_size="12"))
-            x += 100
+            x += 84 if words == "user time" else 112
     if _has_subject(results):
         words = f"2.00× = twice {TITLES[SUBJECT]}'s cost, median of round-by-round ratios"
         parts.append(text(x, 76, words, fill=FAINT, font_size="12"))
