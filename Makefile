@@ -1,0 +1,72 @@
+# Words of this project. `make help` lists them; CI uses the same ones.
+# Everything is installed into the checkout (.venv) and the user's caches.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dragoman
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+BIN := .venv/bin
+PY_SOURCES := python tests scripts bench
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.PHONY: help build demo test test-unit test-rust test-differential lint fmt bench clean
+
+help: ## list these words
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.installed: requirements.lock
+	@echo "==> Python packages into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
+	@touch $@
+
+.venv/.built: .venv/.installed pyproject.toml $(RUST_SOURCES)
+	@echo "==> the engine (optimised; the first time takes some minutes)"
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --skip-install --locked
+	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	  echo '$(CURDIR)/python' > $$site/dragoman-checkout.pth
+	@printf '#!%s/.venv/bin/python\nimport sys\n\nfrom dragoman.cli import main\n\nsys.exit(main())\n' '$(CURDIR)' > $(BIN)/dragoman
+	@chmod +x $(BIN)/dragoman
+	@touch $@
+
+build: .venv/.built ## the optimised engine and .venv/bin/dragoman
+
+demo: build ## origins, a proxy before them, and live percentiles
+	@$(BIN)/dragoman demo
+
+test: test-rust test-unit test-differential ## everything that CI tests
+
+test-rust: .venv/.installed ## the Rust crates' own tests
+	@echo "==> Rust tests"
+	@cargo test --workspace --locked --quiet
+
+test-unit: build ## Python's unit and end-to-end tests
+	@echo "==> Python tests"
+	@$(BIN)/python -m pytest -q tests/unit tests/e2e
+
+test-differential: build ## against a real Envoy
+	@echo "==> differential tests"
+	@$(BIN)/python -m pytest -q tests/differential
+
+lint: build ## formatting, lints, types, layers, generated files
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(BIN)/ruff format --check $(PY_SOURCES)
+	$(BIN)/ruff check $(PY_SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/layers.py
+	$(BIN)/python scripts/sizes.py
+	$(BIN)/python scripts/descriptors.py --check
+	$(BIN)/python scripts/compatibility.py --check
+
+fmt: .venv/.installed ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format $(PY_SOURCES)
+	$(BIN)/ruff check --fix-only --quiet $(PY_SOURCES)
+
+bench: build ## CPU per request beside HAProxy, nginx, Envoy and Caddy
+	@$(BIN)/python -m bench
+
+clean: ## forget the build (caches stay)
+	rm -rf .venv build dist
