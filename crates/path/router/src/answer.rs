@@ -1,7 +1,8 @@
 //! Routes that answer themselves: `RedirectAction`, `DirectResponseAction`, and the redirect of
 //! virtual hosts that demand TLS.
 
-use dragoman_types::{Headers, LocalReply, RequestHead, id};
+use dragoman_format::LogFormat;
+use dragoman_types::{Facts, Headers, LocalReply, RequestHead, StreamInfo, id};
 
 use crate::host::without_port;
 use crate::mutation::Scratch;
@@ -37,11 +38,12 @@ impl Redirect {
         &self,
         matcher: &PathMatcher,
         request: &mut RequestHead,
+        facts: &Facts<'_>,
         keep_original: bool,
         scratch: &mut Scratch,
     ) -> LocalReply {
         if let RedirectPath::Rewrite(rewrite) = &self.path {
-            rewrite.apply(matcher, &mut request.headers, keep_original, &mut scratch.bytes);
+            rewrite.apply(matcher, request, facts, keep_original, scratch);
         }
         LocalReply::new(self.status, DETAILS)
             .cause("the route redirects")
@@ -115,6 +117,8 @@ fn request_host<'r>(headers: &'r Headers, scheme: &[u8], sets_port: bool) -> &'r
 pub struct Direct {
     pub(crate) status: u16,
     pub(crate) body: Box<str>,
+    /// Makes the body; `%LOCAL_REPLY_BODY%` is then `body`.
+    pub(crate) format: Option<LogFormat>,
 }
 
 impl Direct {
@@ -123,16 +127,44 @@ impl Direct {
     }
 
     /// The answer; 201 and 3xx tell the request's own URL, as a real Envoy does.
-    pub(crate) fn reply(&self, request: &RequestHead) -> LocalReply {
-        let reply = LocalReply::new(self.status, DETAILS)
-            .cause("the route answers itself")
-            .body(String::from(&*self.body));
-        if self.status != 201 && self.status / 100 != 3 {
-            return reply;
+    pub(crate) fn reply(
+        &self,
+        request: &RequestHead,
+        facts: &Facts<'_>,
+        scratch: &mut dragoman_format::Scratch,
+    ) -> LocalReply {
+        let mut reply = LocalReply::new(self.status, DETAILS).cause("the route answers itself");
+        match &self.format {
+            None => reply = reply.body(String::from(&*self.body)),
+            Some(format) => {
+                reply = reply.body(self.formatted(format, request, facts, scratch));
+                if !reply.body.is_empty() {
+                    reply = reply.header("content-type", format.content_type.as_bytes());
+                }
+            }
         }
-        let scheme = request.headers.get(id::SCHEME).unwrap_or(b"http");
-        let url = [scheme, b"://", request.authority(), request.path()].concat();
-        reply.header("location", url)
+        if self.status == 201 || self.status / 100 == 3 {
+            let scheme = request.headers.get(id::SCHEME).unwrap_or(b"http");
+            let url = [scheme, b"://", request.authority(), request.path()].concat();
+            reply = reply.header("location", url);
+        }
+        reply
+    }
+
+    fn formatted(
+        &self,
+        format: &LogFormat,
+        request: &RequestHead,
+        facts: &Facts<'_>,
+        scratch: &mut dragoman_format::Scratch,
+    ) -> String {
+        let body = Some(String::from(&*self.body).into());
+        let details = Some(DETAILS.into());
+        let info = StreamInfo { local_reply_body: body, details, ..facts.info.clone() };
+        let facts = Facts { info: &info, request: Some(request), ..*facts };
+        let mut out = Vec::new();
+        format.line.write(&facts, scratch, &mut out);
+        String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into())
     }
 }
 

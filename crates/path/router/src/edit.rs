@@ -41,9 +41,8 @@ impl RouteTable {
         if let Action::Forward(forward) = &route.action {
             let how =
                 HowToKeep { original: envoy_headers, forwarded: forward.append_x_forwarded_host };
-            forward.host.apply(&mut request.headers, how, &mut scratch.bytes);
-            let headers = &mut request.headers;
-            forward.path.apply(&route.path, headers, envoy_headers, &mut scratch.bytes);
+            forward.host.apply(request, facts, how, scratch);
+            forward.path.apply(&route.path, request, facts, envoy_headers, scratch);
         }
     }
 
@@ -73,20 +72,21 @@ impl RouteTable {
     }
 
     /// The answer of a route that answers itself; `None` where it forwards. Request header edits
-    /// don't apply to such requests.
+    /// don't apply to such requests. A `body_format` is written here already.
     pub fn answer(
         &self,
         route: &Route,
         request: &mut RequestHead,
+        facts: &Facts<'_>,
         envoy_headers: bool,
         scratch: &mut Scratch,
     ) -> Option<LocalReply> {
         match &route.action {
             Action::Forward(_) => None,
             Action::Redirect(redirect) => {
-                Some(redirect.reply(&route.path, request, envoy_headers, scratch))
+                Some(redirect.reply(&route.path, request, facts, envoy_headers, scratch))
             }
-            Action::Direct(direct) => Some(direct.reply(request)),
+            Action::Direct(direct) => Some(direct.reply(request, facts, &mut scratch.format)),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! stand, then overwrites, then appends: no value sees another of its own level. The next level sees
 //! all of it.
 
+use dragoman_format::Format;
 use dragoman_proto::pb::envoy::config::core::v3 as pb;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Facts, Faults, Headers, RequestHead, ResponseHead};
@@ -14,12 +15,19 @@ use crate::mutation::inline::is_joined;
 
 mod inline;
 
-/// Buffers that edits reuse: keep one a worker.
-#[derive(Debug, Default)]
+/// What a worker lends to edits and takes back: keep one a worker, and set the time in `format`.
+#[derive(Debug)]
 pub struct Scratch {
+    pub format: dragoman_format::Scratch,
     pub(crate) bytes: Vec<u8>,
     /// (which addition, where its value ends in `bytes`).
     values: Vec<(usize, usize)>,
+}
+
+impl Scratch {
+    pub fn new(format: dragoman_format::Scratch) -> Scratch {
+        Scratch { format, bytes: Vec::with_capacity(256), values: Vec::new() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,29 +39,14 @@ pub(crate) struct Mutations {
 #[derive(Debug)]
 struct Add {
     name: HeaderName,
-    value: Value,
+    value: Format,
     action: Action,
     keep_empty: bool,
     /// A second value is joined with a comma instead of becoming a field of its own.
     joined: bool,
 }
 
-/// What a field's value is made of.
-#[derive(Debug)]
-enum Value {
-    Literal(Box<[u8]>),
-}
-
-impl Value {
-    fn write(&self, _facts: &Facts<'_>, out: &mut Vec<u8>) {
-        match self {
-            Value::Literal(text) => out.extend_from_slice(text),
-        }
-    }
-}
-
 impl Mutations {
-    /// `to_add` and `to_remove` are the names of the fields that the lists come from.
     pub(crate) fn compile(
         side: Side,
         add: &[pb::HeaderValueOption],
@@ -124,7 +117,7 @@ impl Mutations {
             if !wanted {
                 continue;
             }
-            add.value.write(facts, &mut scratch.bytes);
+            add.value.write(facts, &mut scratch.format, &mut scratch.bytes);
             if scratch.bytes.len() > begin || add.keep_empty {
                 scratch.values.push((place, scratch.bytes.len()));
             }
@@ -201,18 +194,21 @@ fn action(option: &pb::HeaderValueOption, faults: &mut Faults) -> Action {
     }
 }
 
-fn value(header: &pb::HeaderValue, faults: &mut Faults) -> Value {
+fn value(header: &pb::HeaderValue, faults: &mut Faults) -> Format {
     let (field, text) = match header.value.is_empty() {
         false => ("value", header.value.as_bytes()),
         true => ("raw_value", &header.raw_value[..]),
     };
-    if text.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')) {
-        faults.add_at(field, "bad-value", "must hold no NUL, CR or LF");
-    }
-    if text.contains(&b'%') {
-        faults.add_at(field, "unsupported", "command operators aren't supported yet");
-    }
-    Value::Literal(text.into())
+    faults.field(field, |faults| {
+        if text.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')) {
+            faults.add("bad-value", "must hold no NUL, CR or LF");
+        }
+        let text = std::str::from_utf8(text).unwrap_or_else(|_| {
+            faults.add("unsupported", "the value must be UTF-8");
+            ""
+        });
+        Format::parse(text, faults)
+    })
 }
 
 fn check_name(name: &str, done: &str, faults: &mut Faults) {

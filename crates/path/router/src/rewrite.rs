@@ -1,9 +1,11 @@
 //! Rewriting a request's path and authority, and what that leaves behind in header fields.
 
+use dragoman_format::Format;
 use dragoman_proto::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use dragoman_types::headers::HeaderName;
-use dragoman_types::{Faults, Headers, id};
+use dragoman_types::{Facts, Faults, Headers, RequestHead, id};
 
+use crate::mutation::Scratch;
 use crate::path::{PathMatcher, split};
 use crate::substitution::Substitution;
 
@@ -14,25 +16,31 @@ pub(crate) enum PathRewrite {
     /// Replaces what the route matched: a prefix, or else the whole path.
     Prefix(Box<[u8]>),
     Regex(Substitution),
+    /// The whole path; an empty one changes nothing.
+    Format(Format),
 }
 
 impl PathRewrite {
+    /// At most one of the three may be set.
     pub(crate) fn compile(
         prefix: &str,
         regex: Option<&RegexMatchAndSubstitute>,
+        format: &str,
         faults: &mut Faults,
     ) -> PathRewrite {
-        match regex {
-            Some(_) if !prefix.is_empty() => {
-                let text = "only one of prefix_rewrite and regex_rewrite may be set";
-                faults.add_at("regex_rewrite", "conflict", text);
-                PathRewrite::None
-            }
-            Some(regex) => PathRewrite::Regex(
-                faults.field("regex_rewrite", |faults| Substitution::compile(regex, faults)),
-            ),
-            None if prefix.is_empty() => PathRewrite::None,
-            None => PathRewrite::Prefix(prefix.as_bytes().into()),
+        let set = [!prefix.is_empty(), regex.is_some(), !format.is_empty()];
+        if set.into_iter().filter(|set| *set).count() > 1 {
+            let text = "only one of prefix_rewrite, regex_rewrite and path_rewrite may be set";
+            faults.add("conflict", text);
+        }
+        if let Some(regex) = regex {
+            faults.field("regex_rewrite", |f| PathRewrite::Regex(Substitution::compile(regex, f)))
+        } else if !format.is_empty() {
+            faults.field("path_rewrite", |f| PathRewrite::Format(Format::parse(format, f)))
+        } else if !prefix.is_empty() {
+            PathRewrite::Prefix(prefix.as_bytes().into())
+        } else {
+            PathRewrite::None
         }
     }
 
@@ -41,29 +49,37 @@ impl PathRewrite {
     pub(crate) fn apply(
         &self,
         matcher: &PathMatcher,
-        headers: &mut Headers,
+        request: &mut RequestHead,
+        facts: &Facts<'_>,
         keep_original: bool,
-        scratch: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) {
-        let Some(whole) = headers.get(id::PATH) else { return };
+        let Some(whole) = request.headers.get(id::PATH) else { return };
         let (path, query) = split(whole);
-        scratch.clear();
+        let out = &mut scratch.bytes;
+        out.clear();
         match self {
             PathRewrite::None => return,
             PathRewrite::Prefix(prefix) => {
                 let Some(matched) = matcher.matched_length(path) else { return };
-                scratch.extend_from_slice(prefix);
-                scratch.extend_from_slice(&path[matched..]);
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(&path[matched..]);
             }
-            PathRewrite::Regex(substitution) => substitution.replace_all(path, scratch),
+            PathRewrite::Regex(substitution) => substitution.replace_all(path, out),
+            PathRewrite::Format(format) => {
+                let facts = Facts { request: Some(request), ..*facts };
+                if !format.write(&facts, &mut scratch.format, out) {
+                    return;
+                }
+            }
         }
-        scratch.extend_from_slice(query);
-        let end = scratch.len();
+        out.extend_from_slice(query);
+        let end = out.len();
         if keep_original {
-            scratch.extend_from_slice(whole);
-            headers.set(id::X_ENVOY_ORIGINAL_PATH, &scratch[end..]);
+            out.extend_from_slice(whole);
+            request.headers.set(id::X_ENVOY_ORIGINAL_PATH, &out[end..]);
         }
-        headers.set(id::PATH, &scratch[..end]);
+        request.headers.set(id::PATH, &out[..end]);
     }
 }
 
@@ -76,25 +92,39 @@ pub(crate) enum HostRewrite {
     Header(HeaderName),
     /// The path with its matches replaced.
     PathRegex(Substitution),
+    Format(Format),
 }
 
 impl HostRewrite {
     /// Rewrites `:authority` as configured.
-    pub(crate) fn apply(&self, headers: &mut Headers, how: HowToKeep, scratch: &mut Vec<u8>) {
-        scratch.clear();
+    pub(crate) fn apply(
+        &self,
+        request: &mut RequestHead,
+        facts: &Facts<'_>,
+        how: HowToKeep,
+        scratch: &mut Scratch,
+    ) {
+        let out = &mut scratch.bytes;
+        out.clear();
         match self {
             HostRewrite::None => return,
-            HostRewrite::Literal(host) => scratch.extend_from_slice(host),
-            HostRewrite::Header(name) => match headers.get(name) {
-                Some(value) if !value.is_empty() => scratch.extend_from_slice(value),
+            HostRewrite::Literal(host) => out.extend_from_slice(host),
+            HostRewrite::Header(name) => match request.headers.get(name) {
+                Some(value) if !value.is_empty() => out.extend_from_slice(value),
                 _ => return,
             },
             HostRewrite::PathRegex(substitution) => {
-                let path = headers.get(id::PATH).unwrap_or_default();
-                substitution.replace_all(split(path).0, scratch);
+                let path = request.headers.get(id::PATH).unwrap_or_default();
+                substitution.replace_all(split(path).0, out);
+            }
+            HostRewrite::Format(format) => {
+                let facts = Facts { request: Some(request), ..*facts };
+                if !format.write(&facts, &mut scratch.format, out) {
+                    return;
+                }
             }
         }
-        set_authority(headers, how, scratch);
+        set_authority(&mut request.headers, how, out);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dragoman_format::{Format, LogFormat};
 use dragoman_proto::pb::envoy::config::core::v3::{DataSource, RoutingPriority, data_source};
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
 use dragoman_proto::pb::google::protobuf as wkt;
@@ -53,7 +54,7 @@ pub(super) fn forward(
     Forward {
         choice: choice(message, context, faults),
         host,
-        path: PathRewrite::compile(&message.prefix_rewrite, regex, faults),
+        path: PathRewrite::compile(&message.prefix_rewrite, regex, &message.path_rewrite, faults),
         auto_host_rewrite,
         append_x_forwarded_host: message.append_x_forwarded_host,
         timeout: timeout(message.timeout.as_ref(), Some(DEFAULT_TIMEOUT)),
@@ -76,7 +77,6 @@ fn refuse_forward(message: &pb::RouteAction, faults: &mut Faults) {
         &[
             (message.metadata_match.is_some(), "metadata_match"),
             (message.path_rewrite_policy.is_some(), "path_rewrite_policy"),
-            (!message.path_rewrite.is_empty(), "path_rewrite"),
             (message.flush_timeout.is_some(), "flush_timeout"),
             (message.early_data_policy.is_some(), "early_data_policy"),
             (message.retry_policy.is_some(), "retry_policy"),
@@ -220,8 +220,9 @@ fn host_rewrite(message: &pb::RouteAction, faults: &mut Faults) -> (HostRewrite,
         }
         Some(HostRewriteSpecifier::AutoHostRewrite(on)) => (HostRewrite::None, on.value),
         Some(HostRewriteSpecifier::HostRewrite(format)) if !format.is_empty() => {
-            refuse(&[(true, "host_rewrite")], faults);
-            (HostRewrite::None, false)
+            // A value that is missing becomes `-` here, unlike in header values.
+            let format = faults.field("host_rewrite", |f| Format::parse_line(format, false, f));
+            (HostRewrite::Format(format), false)
         }
         _ => (HostRewrite::None, false),
     }
@@ -293,14 +294,13 @@ pub(super) fn redirect(message: &pb::RedirectAction, faults: &mut Faults) -> Red
             RedirectPath::Set((&**path).into())
         }
         Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
-            RedirectPath::Rewrite(PathRewrite::compile(prefix, None, faults))
+            RedirectPath::Rewrite(PathRewrite::compile(prefix, None, "", faults))
         }
         Some(PathRewriteSpecifier::RegexRewrite(regex)) => {
-            RedirectPath::Rewrite(PathRewrite::compile("", Some(regex), faults))
+            RedirectPath::Rewrite(PathRewrite::compile("", Some(regex), "", faults))
         }
-        Some(PathRewriteSpecifier::PathRewrite(format)) if !format.is_empty() => {
-            refuse(&[(true, "path_rewrite")], faults);
-            RedirectPath::Same
+        Some(PathRewriteSpecifier::PathRewrite(format)) => {
+            RedirectPath::Rewrite(PathRewrite::compile("", None, format, faults))
         }
         _ => RedirectPath::Same,
     };
@@ -323,7 +323,9 @@ pub(super) fn direct(
     max_body: usize,
     faults: &mut Faults,
 ) -> Direct {
-    refuse(&[(message.body_format.is_some(), "body_format")], faults);
+    let format = message.body_format.as_ref();
+    let format =
+        format.map(|format| faults.field("body_format", |f| LogFormat::compile(format, f)));
     if !(200..600).contains(&message.status) {
         faults.add_at("status", "bad-value", format!("{} is not in 200..=599", message.status));
     }
@@ -337,7 +339,7 @@ pub(super) fn direct(
             body
         })
     });
-    Direct { status: message.status.try_into().unwrap_or(500), body: body.into() }
+    Direct { status: message.status.try_into().unwrap_or(500), body: body.into(), format }
 }
 
 /// The source's text, read now: later changes of a file aren't seen.

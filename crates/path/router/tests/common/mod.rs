@@ -1,5 +1,5 @@
 //! Builders that keep the tables of the tests short. Each test file uses its own part of them.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::time::{Instant, SystemTime};
 
@@ -9,8 +9,10 @@ use dragoman_proto::pb::envoy::r#type::matcher::v3::{
     RegexMatchAndSubstitute, RegexMatcher, StringMatcher, string_matcher::MatchPattern,
 };
 use dragoman_proto::pb::google::protobuf::{BoolValue, UInt32Value};
-use dragoman_router::{Asked, Certificate, Found, Route, RouteTable};
-use dragoman_types::{Address, Connection, Facts, Faults, RequestHead, ResponseHead, StreamInfo};
+use dragoman_router::{Asked, Certificate, Found, Route, RouteTable, Scratch};
+use dragoman_types::{
+    Address, Connection, Facts, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo,
+};
 use pb::route_match::PathSpecifier;
 
 pub const ASKED: Asked = Asked { tls: false, certificate: Certificate::Absent, random: 0 };
@@ -192,4 +194,26 @@ pub fn response(fields: &[(&str, &str)]) -> ResponseHead {
         response.headers.push(name.as_bytes(), value.as_bytes());
     }
     response
+}
+
+pub fn scratch() -> Scratch {
+    Scratch::new(dragoman_format::Scratch::new(SystemTime::now(), Instant::now()))
+}
+
+/// The request as it goes upstream, or `Err` where nothing is forwarded.
+pub fn forwarded(
+    table: &RouteTable,
+    mut request: RequestHead,
+) -> Result<RequestHead, &'static str> {
+    let route = found(table, &request)?;
+    let entry = route.target(&request, ASKED.random).ok_or("not forwarded")?.entry;
+    with_facts(|facts| table.edit_request(route, entry, &mut request, facts, true, &mut scratch()));
+    Ok(request)
+}
+
+/// The answer that the route makes itself, and the request as it then stands.
+pub fn answered(table: &RouteTable, mut request: RequestHead) -> (LocalReply, RequestHead) {
+    let route = found(table, &request).unwrap();
+    let reply = with_facts(|facts| table.answer(route, &mut request, facts, true, &mut scratch()));
+    (reply.expect("the route answers itself"), request)
 }
