@@ -61,9 +61,9 @@ FLAGS = (
     _text("--log-path", "file to log to instead of standard error", "FILE"),
     _text("--log-format", f"spdlog pattern of a line ({DEFAULT_LOG_FORMAT})", "PATTERN"),
     _switch("--log-format-escaped", "escape control characters in messages"),
-    _text("--service-cluster", "node.cluster, where the configuration has none", "NAME"),
-    _text("--service-node", "node.id, where the configuration has none", "NAME"),
-    _text("--service-zone", "node.locality.zone, where the configuration has none", "NAME"),
+    _text("--service-cluster", "node.cluster, instead of the configuration's", "NAME"),
+    _text("--service-node", "node.id, instead of the configuration's", "NAME"),
+    _text("--service-zone", "node.locality.zone, instead of the configuration's", "NAME"),
     _number("--drain-time-s", "seconds that a listener drains for (600)"),
     _choice(
         "--drain-strategy",

@@ -77,9 +77,6 @@ class Engine:
     def reopen_logs(self) -> None:
         self.done.append("reopen_logs")
 
-    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
-        self.done.append(f"drain_listeners {graceful=} {inbound_only=} {skip_exit=}")
-
 
 @dataclass
 class Logs:
@@ -125,6 +122,9 @@ class Proxy:
 
     def fail_health_check(self, failed: bool) -> None:
         self.failed = failed
+
+    def drain(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        self.engine.done.append(f"drain {graceful=} {inbound_only=} {skip_exit=}")
 
     def quit(self) -> None:
         self.ended = True

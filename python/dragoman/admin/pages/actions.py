@@ -34,7 +34,7 @@ def healthcheck_ok(proxy: Proxy, _query: Query) -> Answer:
 
 def drain_listeners(proxy: Proxy, query: Query) -> Answer:
     """Stops listeners: at once, or after the drain time with `graceful`."""
-    proxy.engine.drain_listeners(
+    proxy.drain(
         graceful="graceful" in query,
         inbound_only="inboundonly" in query,
         skip_exit="skip_exit" in query,

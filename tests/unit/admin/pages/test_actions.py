@@ -25,7 +25,7 @@ def test_each_action_reaches_the_process() -> None:
 def test_drain_listeners(query: str, done: str) -> None:
     proxy = Proxy()
     assert post(proxy, f"/drain_listeners{query}").body == "OK\n"
-    assert proxy.engine.done == [f"drain_listeners {done}"]
+    assert proxy.engine.done == [f"drain {done}"]
 
 
 @pytest.mark.parametrize(
