@@ -1,6 +1,8 @@
 //! Envoy's protobuf messages (from the `envoy-types` crate) and the few helpers that read them.
 //! Messages are read while a snapshot is compiled, never while a request is served.
 
+mod re2;
+
 use std::time::Duration;
 
 use dragoman_types::Faults;
@@ -55,7 +57,8 @@ pub fn unpack<T: Message + Name + Default>(any: &wkt::Any, faults: &mut Faults) 
 /// Compiles a regular expression with RE2's meaning: linear time, no look-around, bounded size.
 /// Envoy matches the whole text: pass `whole = true` for matchers, `false` for substitutions.
 pub fn regex(pattern: &str, whole: bool, faults: &mut Faults) -> Option<regex::bytes::Regex> {
-    let pattern = if whole { format!("^(?:{pattern})$") } else { pattern.to_owned() };
+    let pattern = re2::translate(pattern);
+    let pattern = if whole { format!("^(?:{pattern})$") } else { pattern };
     // RE2's "." matches any byte sequence that is one character; invalid UTF-8 must not panic.
     match regex::bytes::RegexBuilder::new(&pattern).size_limit(8 << 20).build() {
         Ok(compiled) => Some(compiled),
