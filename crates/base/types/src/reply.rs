@@ -18,6 +18,8 @@ pub struct LocalReply {
     pub cause: Cow<'static, str>,
     /// Extra header fields (lower-case name, value), e.g. `location`.
     pub headers: Vec<(Cow<'static, str>, Vec<u8>)>,
+    /// What a gRPC client is told, where it isn't what `status` maps to.
+    pub grpc_status: Option<u8>,
     /// The connection can't be used for another request afterwards.
     pub close: bool,
 }
@@ -31,6 +33,7 @@ impl LocalReply {
             details: details.into(),
             cause: Cow::Borrowed(""),
             headers: Vec::new(),
+            grpc_status: None,
             close: false,
         }
     }
@@ -52,6 +55,11 @@ impl LocalReply {
 
     pub fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> LocalReply {
         self.headers.push((Cow::Borrowed(name), value.into()));
+        self
+    }
+
+    pub fn grpc_status(mut self, status: u8) -> LocalReply {
+        self.grpc_status = Some(status);
         self
     }
 

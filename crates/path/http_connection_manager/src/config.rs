@@ -16,6 +16,7 @@ use proto::http_connection_manager as hcm;
 use crate::client_address::{ClientAddressRules, InternalAddresses, Range};
 use crate::host::{HostRules, StripPort};
 use crate::path::{EscapedSlashes, PathRules};
+use crate::reply::{CompileFilter, ReplyRules};
 use crate::request_id::RequestIdRules;
 use crate::sanitize::ForwardClientCert;
 use crate::upgrade::Upgrade;
@@ -119,15 +120,21 @@ pub struct Config {
     pub request_id: RequestIdRules,
     pub forward_client_cert: ForwardClientCert,
     pub upgrades: Vec<Upgrade>,
+    pub(crate) replies: ReplyRules,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Config {
     /// Compiles `m`. Options that aren't kept are faults, not silence.
-    pub fn compile(m: &HttpConnectionManager, node: &Node, faults: &mut Faults) -> Config {
+    pub fn compile(
+        m: &HttpConnectionManager,
+        node: &Node,
+        filter: CompileFilter<'_>,
+        faults: &mut Faults,
+    ) -> Config {
         refuse_unsupported(m, faults);
-        let common = m.common_http_protocol_options.clone().unwrap_or_default();
+        let common = m.common_http_protocol_options.unwrap_or_default();
         let http1 = m.http_protocol_options.clone().unwrap_or_default();
         if m.stat_prefix.is_empty() {
             faults.add_at("stat_prefix", "empty", "must not be empty");
@@ -174,6 +181,9 @@ impl Config {
             request_id: request_id(m, faults),
             forward_client_cert: forward_client_cert(m, faults),
             upgrades: crate::upgrade::compile(&m.upgrade_configs, faults),
+            replies: m.local_reply_config.as_ref().map_or_else(Default::default, |replies| {
+                faults.field("local_reply_config", |f| ReplyRules::compile(replies, filter, f))
+            }),
         }
     }
 }
