@@ -1,0 +1,102 @@
+"""Reads the bootstrap configuration: files -> messages -> diagnostics. The package's front door.
+
+Every step goes on after a fault as far as it makes sense, so one run tells everything; but a text
+that can't be read, or a field that can't be, hides what would be said about it later.
+"""
+
+from dragoman.config import checks, deprecations, support
+from dragoman.config.check_context import Context
+from dragoman.config.diagnostics import ERROR, WARNING, Diagnostic, Position
+from dragoman.config.loaded import Loaded
+from dragoman.config.messages import BOOTSTRAP, Message, Types, types
+from dragoman.config.positions import Positions
+from dragoman.config.reader import Reader
+from dragoman.config.source import BINARY, TEXT_PROTO, Source, inline_source, read_source
+from dragoman.config.validate_rules import Fault, Rules
+from dragoman.config.walk import Step, walk
+
+
+def load_bootstrap(
+    path: str | None, config_yaml: str | None, *, allow_unknown_fields: bool = False
+) -> Loaded:
+    """Reads the file at `path`, then `config_yaml` merged over it as protobuf merges messages.
+
+    Never raises for bad input: what is wrong stands in `Loaded.diagnostics`.
+    """
+    known = types()
+    bootstrap = known.new(BOOTSTRAP)
+    found: list[Diagnostic] = []
+    sources: list[Source] = []
+    for read, given in ((read_source, path), (inline_source, config_yaml)):
+        if given:
+            source, faults = read(given)
+            sources.append(source)
+            found += faults
+    if not sources:
+        nowhere = Position("<command line>")
+        found.append(Diagnostic("DG0010", ERROR, "no configuration was given", nowhere))
+        return Loaded(bootstrap, found, Positions([Source(nowhere.file, "", b"")]))
+    unread = {each.position.file for each in found if each.code < "DG0100"}
+    for source in sources:
+        if source.name not in unread:
+            part = known.new(BOOTSTRAP)
+            found += _fill(known, source, part, allow_unknown_fields)
+            bootstrap.MergeFrom(part)
+    positions = Positions(sources)
+    if not unread:
+        found += check(known, bootstrap, positions)
+    return Loaded(bootstrap, _without_echoes(found), positions)
+
+
+def check(known: Types, bootstrap: Message, positions: Positions) -> list[Diagnostic]:
+    """Validation rules, support and cross-checks over the whole configuration."""
+    context = Context(frozenset(c.name for c in bootstrap.static_resources.clusters))
+    rules = Rules(known)
+    found = []
+    for step in walk(known, bootstrap):
+        for severity, fault in _faults(known, step, rules, context):
+            path = step.below(fault.part) if fault.part else step.path
+            found.append(
+                positions.diagnostic(
+                    fault.code, fault.message, path, fault.help, severity,
+                    at_value=fault.code not in ("DG0301", "DG0501"),
+                )
+            )  # fmt: skip
+    known.forget_declarations()
+    return found
+
+
+def _faults(
+    known: Types, step: Step, rules: Rules, context: Context
+) -> list[tuple[str, Fault]]:
+    unsupported = [(ERROR, fault) for fault in support.faults(step)]
+    # Below something unsupported nothing more is said: it would be about a message nobody reads.
+    if step.pruned:
+        return unsupported
+    broken = [(ERROR, fault) for fault in rules.faults(step.message)]
+    crossed = [(ERROR, fault) for fault in checks.faults(step, context)]
+    old = [(WARNING, fault) for fault in deprecations.faults(step, known)]
+    return broken + crossed + unsupported + old
+
+
+def _fill(known: Types, source: Source, message: Message, allow: bool) -> list[Diagnostic]:
+    if source.format in (BINARY, TEXT_PROTO):
+        from dragoman.config import textual
+
+        if source.format == BINARY:
+            return textual.read_binary(source, message)
+        return textual.read_text(source, message, known)
+    assert source.root is not None
+    reader = Reader(known, source, allow_unknown=allow)
+    reader.read(source.root, message)
+    return reader.found
+
+
+def _without_echoes(found: list[Diagnostic]) -> list[Diagnostic]:
+    """Drops "is required" for what is missing only because it couldn't be read."""
+    unread = {each.path for each in found if "DG0100" < each.code < "DG0200" and each.path}
+    parents = {path.rpartition(".")[0] for path in unread} | unread
+    return [
+        each for each in found
+        if each.code != "DG0201" or not (each.path in parents or each.path.rpartition(".")[0] in unread)
+    ]  # fmt: skip

@@ -1,0 +1,12 @@
+"""What a check may know of the configuration around the message that it looks at."""
+
+from typing import NamedTuple
+
+
+class Context(NamedTuple):
+    """Facts of the whole configuration."""
+
+    #: names of the clusters that exist
+    clusters: frozenset[str]
+    #: what validate_clusters means where it isn't set: True for routes written into a listener
+    validate_clusters: bool = True
