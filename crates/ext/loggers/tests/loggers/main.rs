@@ -1,0 +1,5 @@
+//! The loggers with real files, pipes and threads.
+
+mod config;
+mod sinks;
+mod support;
