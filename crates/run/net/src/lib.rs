@@ -4,10 +4,12 @@ pub mod bind;
 pub mod buffer;
 pub mod connect;
 pub mod deadline;
+pub mod interface;
 pub mod socket;
 
 pub use bind::{Bound, SocketOptions, bind};
 pub use buffer::{Buffer, BufferPool};
 pub use connect::{Keepalive, connect};
 pub use deadline::Deadline;
+pub use interface::local_interface;
 pub use socket::{Listener, Socket};

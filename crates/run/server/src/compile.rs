@@ -1,0 +1,135 @@
+//! All resources compiled and checked against each other. Nothing here has effects: a publish that
+//! fails leaves no trace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dragoman_balancers::Builtins;
+use dragoman_cluster::{Cluster, Endpoints};
+use dragoman_router::RouteTable;
+use dragoman_types::{Faults, Fault};
+
+use crate::listener::{ListenerPlan, Means, RouteRef};
+use crate::resources::{Kind, ResourceFault, Resources};
+
+/// Everything compiled. What came from an unchanged message is the same object as before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) clusters: BTreeMap<String, Arc<Cluster>>,
+    pub(crate) routes: BTreeMap<String, Arc<RouteTable>>,
+    pub(crate) listeners: BTreeMap<String, Arc<ListenerPlan>>,
+}
+
+/// Compiles `next`, reusing from `plan` what `previous` had alike.
+pub(crate) fn compile(
+    next: &Resources,
+    previous: &Resources,
+    plan: &Plan,
+    means: &Means<'_>,
+    faults: &mut Vec<ResourceFault>,
+) -> Plan {
+    let mut out = Plan::default();
+    for (name, message) in &next.clusters {
+        let assigned = next.endpoints.get(name);
+        let same = same(previous.clusters.get(name), Some(message))
+            && same(previous.endpoints.get(name), assigned);
+        let kept = plan.clusters.get(name).filter(|_| same).cloned();
+        let compiled = kept.or_else(|| {
+            gather(Kind::Cluster, name, faults, |f| {
+                let mut cluster = Cluster::compile(message, &Builtins, f)?;
+                if let Some(assigned) = assigned {
+                    cluster.endpoints = Endpoints::compile(assigned, false, f);
+                }
+                Some(Arc::new(cluster))
+            })
+        });
+        if let Some(cluster) = compiled {
+            out.clusters.insert(name.clone(), cluster);
+        }
+    }
+    for (name, message) in &next.routes {
+        let same = same(previous.routes.get(name), Some(message));
+        let kept = plan.routes.get(name).filter(|_| same).cloned();
+        let compiled = kept.or_else(|| {
+            gather(Kind::Route, name, faults, |f| {
+                Some(Arc::new(RouteTable::compile(message, f)))
+            })
+        });
+        if let Some(table) = compiled {
+            out.routes.insert(name.clone(), table);
+        }
+    }
+    for (name, message) in &next.listeners {
+        let same = same(previous.listeners.get(name), Some(message));
+        let kept = plan.listeners.get(name).filter(|_| same).cloned();
+        let compiled = kept.or_else(|| {
+            gather(Kind::Listener, name, faults, |f| {
+                crate::listener::compile(name, message, means, f).map(Arc::new)
+            })
+        });
+        if let Some(listener) = compiled {
+            out.listeners.insert(name.clone(), listener);
+        }
+    }
+    check(&out, next, faults);
+    out
+}
+
+fn same<M>(a: Option<&Arc<M>>, b: Option<&Arc<M>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+/// Runs `compile` and files its faults under the resource.
+fn gather<T>(
+    kind: Kind,
+    name: &str,
+    faults: &mut Vec<ResourceFault>,
+    compile: impl FnOnce(&mut Faults) -> Option<T>,
+) -> Option<T> {
+    let mut found = Faults::new();
+    let compiled = compile(&mut found);
+    let any = !found.is_empty();
+    let file = |fault| ResourceFault { kind, name: name.to_owned(), fault };
+    faults.extend(found.into_vec().into_iter().map(file));
+    compiled.filter(|_| !any)
+}
+
+/// What only all resources together can tell.
+fn check(plan: &Plan, resources: &Resources, faults: &mut Vec<ResourceFault>) {
+    for (name, listener) in &plan.listeners {
+        // Static route configurations are checked unless they say otherwise, as in Envoy.
+        if let RouteRef::Inline(table) = &listener.manager.routes
+            && table.validate_clusters().unwrap_or(true)
+        {
+            let prefix = "filter_chains[0].filters[0].typed_config.route_config.";
+            check_clusters(Kind::Listener, name, prefix, table, resources, faults);
+        }
+    }
+    for (name, table) in &plan.routes {
+        if table.validate_clusters().unwrap_or(false) {
+            check_clusters(Kind::Route, name, "", table, resources, faults);
+        }
+    }
+}
+
+fn check_clusters(
+    kind: Kind,
+    name: &str,
+    prefix: &str,
+    table: &RouteTable,
+    resources: &Resources,
+    faults: &mut Vec<ResourceFault>,
+) {
+    for (path, cluster) in table.cluster_names() {
+        if resources.clusters.contains_key(cluster) {
+            continue;
+        }
+        let message = format!("route: unknown cluster '{cluster}'");
+        let fault = Fault { path: format!("{prefix}{path}"), code: "unknown-cluster", message };
+        faults.push(ResourceFault { kind, name: name.to_owned(), fault });
+    }
+}

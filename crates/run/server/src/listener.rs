@@ -1,0 +1,231 @@
+//! A listener message compiled: addresses, and the connection manager of its filter chain.
+//! Sources: `envoy.config.listener.v3.Listener`, `HttpConnectionManager`.
+
+use std::sync::Arc;
+
+use dragoman_cluster::EndpointAddress;
+use dragoman_cluster::endpoints::compile_address;
+use dragoman_http_connection_manager as hcm;
+use dragoman_format::LogType;
+use dragoman_loggers::{AccessLog, LogSinks};
+use dragoman_net::SocketOptions;
+use dragoman_proto::pb::envoy::config::accesslog::v3::AccessLogFilter;
+use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
+use dragoman_proto::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
+use dragoman_proto::pb::envoy::extensions::filters::http::router::v3::Router;
+use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
+};
+use dragoman_proto::{bool_or, u32_or, unpack};
+use dragoman_router::RouteTable;
+use dragoman_types::{Address, Facts, Faults};
+
+/// Routes as a connection manager names them.
+#[derive(Debug)]
+pub(crate) enum RouteRef {
+    Inline(Arc<RouteTable>),
+    Named(Box<str>),
+}
+
+/// A compiled connection manager without statistics.
+#[derive(Debug)]
+pub(crate) struct ManagerPlan {
+    pub(crate) config: Arc<hcm::Config>,
+    pub(crate) routes: RouteRef,
+    pub(crate) access_logs: Arc<Vec<AccessLog>>,
+    pub(crate) suppress_envoy_headers: bool,
+}
+
+/// A compiled listener without sockets and statistics.
+#[derive(Debug)]
+pub(crate) struct ListenerPlan {
+    pub(crate) name: Box<str>,
+    pub(crate) stat_prefix: Box<str>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) options: SocketOptions,
+    pub(crate) inbound: bool,
+    pub(crate) manager: ManagerPlan,
+}
+
+/// What compiling needs besides the message.
+pub(crate) struct Means<'a> {
+    pub(crate) node: &'a hcm::Node,
+    pub(crate) sinks: &'a LogSinks,
+}
+
+pub(crate) fn compile(
+    name: &str,
+    message: &Listener,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<ListenerPlan> {
+    let mut addresses = Vec::new();
+    let own = message.address.iter().map(|a| ("address".to_owned(), a));
+    let more = message.additional_addresses.iter().enumerate().filter_map(|(index, more)| {
+        Some((format!("additional_addresses[{index}].address"), more.address.as_ref()?))
+    });
+    let (mut mode, mut compat) = (0, false);
+    for (path, address) in own.chain(more) {
+        let found = faults.field(&path, |faults| compile_address(address, false, faults));
+        if let Some(EndpointAddress::Known(known)) = found {
+            addresses.push(known);
+        }
+        (mode, compat) = (mode.max(pipe_mode(address)), compat || ipv4_compat(address));
+    }
+    if message.address.is_none() {
+        faults.add_at("address", "missing", "a listener needs an address");
+    }
+    let chain = chain(message, faults)?;
+    let manager = compile_chain(chain.0, chain.1, means, faults)?;
+    Some(ListenerPlan {
+        name: name.into(),
+        stat_prefix: message.stat_prefix.as_str().into(),
+        addresses,
+        options: SocketOptions {
+            backlog: u32_or(message.tcp_backlog_size.as_ref(), 4096).min(i32::MAX as u32) as i32,
+            reuse_port: bool_or(message.enable_reuse_port.as_ref(), true),
+            ipv4_compat: compat,
+            pipe_mode: mode,
+        },
+        inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
+        manager,
+    })
+}
+
+fn pipe_mode(address: &PbAddress) -> u32 {
+    use dragoman_proto::pb::envoy::config::core::v3::address::Address::Pipe;
+    match &address.address {
+        Some(Pipe(pipe)) => pipe.mode,
+        _ => 0,
+    }
+}
+
+fn ipv4_compat(address: &PbAddress) -> bool {
+    use dragoman_proto::pb::envoy::config::core::v3::address::Address::SocketAddress;
+    matches!(&address.address, Some(SocketAddress(socket)) if socket.ipv4_compat)
+}
+
+/// The one filter chain that every connection takes.
+fn chain<'m>(message: &'m Listener, faults: &mut Faults) -> Option<(String, &'m FilterChain)> {
+    for (index, chain) in message.filter_chains.iter().enumerate() {
+        let matched = chain.filter_chain_match.as_ref();
+        if index > 0 || matched.is_some_and(|m| *m != Default::default()) {
+            let why = "only one filter chain, matching every connection, is supported";
+            faults.item("filter_chains", index, |faults| faults.add("unsupported", why));
+            return None;
+        }
+    }
+    match (message.filter_chains.first(), &message.default_filter_chain) {
+        (Some(chain), _) => Some(("filter_chains[0]".into(), chain)),
+        (None, Some(chain)) => Some(("default_filter_chain".into(), chain)),
+        (None, None) => {
+            faults.add("missing", "no filter chains specified");
+            None
+        }
+    }
+}
+
+fn compile_chain(
+    path: String,
+    chain: &FilterChain,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<ManagerPlan> {
+    faults.field(&path, |faults| {
+        if chain.transport_socket.is_some() {
+            faults.add_at("transport_socket", "unsupported", "TLS is not supported");
+        }
+        let [only] = chain.filters.as_slice() else {
+            faults.add_at("filters", "unsupported", "exactly one network filter is supported");
+            return None;
+        };
+        faults.item("filters", 0, |faults| compile_filter(only, means, faults))
+    })
+}
+
+fn compile_filter(
+    filter: &Filter,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<ManagerPlan> {
+    let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+        faults.add("missing", format!("{} needs a typed_config", filter.name));
+        return None;
+    };
+    faults.field("typed_config", |faults| {
+        let message: HttpConnectionManager = unpack(any, faults)?;
+        compile_manager(&message, means, faults)
+    })
+}
+
+fn compile_manager(
+    message: &HttpConnectionManager,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<ManagerPlan> {
+    let config = hcm::Config::compile(message, means.node, &reply_filter, faults);
+    let access_logs = dragoman_loggers::compile(&message.access_log, means.sinks, faults);
+    let routes = match &message.route_specifier {
+        Some(RouteSpecifier::RouteConfig(routes)) => {
+            let table =
+                faults.field("route_config", |faults| RouteTable::compile(routes, faults));
+            RouteRef::Inline(Arc::new(table))
+        }
+        Some(RouteSpecifier::Rds(rds)) => RouteRef::Named(rds.route_config_name.as_str().into()),
+        Some(RouteSpecifier::ScopedRoutes(_)) => {
+            faults.add_at("scoped_routes", "unsupported", "scoped routes are not supported");
+            return None;
+        }
+        None => {
+            faults.add("missing", "route_config or rds is required");
+            return None;
+        }
+    };
+    let router = compile_http_filters(&message.http_filters, faults)?;
+    Some(ManagerPlan {
+        config: Arc::new(config),
+        routes,
+        access_logs: Arc::new(access_logs),
+        suppress_envoy_headers: router.suppress_envoy_headers,
+    })
+}
+
+/// An access-log filter that picks local replies.
+struct PicksReplies(dragoman_loggers::Filter);
+
+impl hcm::ReplyFilter for PicksReplies {
+    fn matches(&self, facts: &Facts<'_>) -> bool {
+        let now = facts.info.end.unwrap_or(facts.info.start);
+        self.0.holds(LogType::NotSet, facts, now)
+    }
+}
+
+fn reply_filter(
+    message: &AccessLogFilter,
+    faults: &mut Faults,
+) -> Option<Box<dyn hcm::ReplyFilter>> {
+    let filter = dragoman_loggers::Filter::compile(message, faults)?;
+    Some(Box::new(PicksReplies(filter)))
+}
+
+/// The HTTP filters; today only the terminal one.
+fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<Router> {
+    let Some((last, before)) = filters.split_last() else {
+        faults.add_at("http_filters", "missing", "the last HTTP filter must be the router");
+        return None;
+    };
+    for (index, filter) in before.iter().enumerate() {
+        let why = format!("the HTTP filter {} is not supported", filter.name);
+        faults.item("http_filters", index, |faults| faults.add("unsupported", why));
+    }
+    faults.item("http_filters", before.len(), |faults| match &last.config_type {
+        Some(http_filter::ConfigType::TypedConfig(any)) => {
+            faults.field("typed_config", |faults| unpack(any, faults))
+        }
+        None if last.name == "envoy.filters.http.router" => Some(Router::default()),
+        _ => {
+            faults.add("unsupported", format!("the HTTP filter {} is not supported", last.name));
+            None
+        }
+    })
+}

@@ -1,0 +1,247 @@
+//! What all connections of one worker share. Never leaves its thread.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use dragoman_http_connection_manager as hcm;
+use dragoman_loggers::LogBuffers;
+use dragoman_net::BufferPool;
+use dragoman_router::{Route, RouteTable};
+use dragoman_stats::Shard;
+use dragoman_types::{RequestHead, ResponseHead};
+use rustc_hash::FxHashMap;
+
+use crate::snapshot::{RouteSource, Routes, Snapshot};
+use crate::stats::RouteStats;
+use crate::upstream::{WorkerCluster, rebuild};
+
+/// What the control thread and all workers read and write at any time.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The first address of an interface that isn't a loopback one.
+    pub local_interface: Option<std::net::IpAddr>,
+    /// `/healthcheck/fail` was called.
+    pub health_failed: AtomicBool,
+    /// Listeners drain: connections are asked to close.
+    pub draining: AtomicBool,
+    /// When draining began and how long it takes, in milliseconds since the process began.
+    pub drain_from_ms: AtomicU64,
+    pub drain_for_ms: AtomicU64,
+    /// Every connection is asked to close at once rather than with growing probability.
+    pub drain_immediately: AtomicBool,
+}
+
+/// Heads and buffers of one exchange, reused by the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    pub(crate) hcm: hcm::Scratch,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A route configuration with this worker's cells.
+pub(crate) struct WorkerRoutes {
+    pub(crate) shared: Arc<Routes>,
+    pub(crate) stats: Vec<Shard<RouteStats>>,
+}
+
+impl WorkerRoutes {
+    pub(crate) fn new(shared: &Arc<Routes>, worker: usize) -> WorkerRoutes {
+        let stats = shared.stats.iter().map(|handle| handle.shard(worker)).collect();
+        WorkerRoutes { shared: shared.clone(), stats }
+    }
+
+    pub(crate) fn table(&self) -> &RouteTable {
+        &self.shared.table
+    }
+
+    pub(crate) fn route(&self, index: usize) -> Option<&Route> {
+        self.shared.table.routes().get(index)
+    }
+}
+
+/// One version of everything, as this worker sees it. A request keeps the one it began with.
+#[derive(Default)]
+pub(crate) struct WorkerSnapshot {
+    pub(crate) clusters: FxHashMap<Box<str>, Rc<WorkerCluster>>,
+    pub(crate) routes: FxHashMap<Box<str>, Rc<WorkerRoutes>>,
+}
+
+/// One worker.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) workers: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) buffers: Rc<BufferPool>,
+    pub(crate) clock: Clock,
+    pub(crate) logs: RefCell<LogBuffers>,
+    snapshot: RefCell<Rc<WorkerSnapshot>>,
+    scratch: RefCell<Vec<Box<Scratch>>>,
+    random: RefCell<fastrand::Rng>,
+    next_id: Cell<u64>,
+    edits: RefCell<dragoman_router::Scratch>,
+    /// Connections that are served now.
+    pub(crate) connections: Cell<usize>,
+    /// Requests that are served now.
+    pub(crate) requests: Cell<usize>,
+}
+
+/// Scratches that are kept.
+const KEPT: usize = 128;
+
+impl Worker {
+    pub(crate) fn new(index: usize, workers: usize, shared: Arc<Shared>, logs: LogBuffers) -> Worker {
+        Worker {
+            index,
+            workers,
+            shared,
+            buffers: Rc::default(),
+            clock: Clock::new(),
+            logs: RefCell::new(logs),
+            snapshot: RefCell::default(),
+            scratch: RefCell::default(),
+            random: RefCell::new(fastrand::Rng::new()),
+            next_id: Cell::new(index as u64),
+            edits: RefCell::new(dragoman_router::Scratch::new(dragoman_format::Scratch::new(
+                SystemTime::now(),
+                Instant::now(),
+            ))),
+            connections: Cell::new(0),
+            requests: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Rc<WorkerSnapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Takes over a new version.
+    pub(crate) fn apply(&self, shared: &Snapshot) {
+        let old = self.snapshot();
+        let seed = || self.random();
+        let clusters = rebuild(&shared.clusters, &old.clusters, self.index, self.workers, seed);
+        let mut routes: FxHashMap<Box<str>, Rc<WorkerRoutes>> = FxHashMap::default();
+        for (name, entry) in &shared.routes {
+            let same = old.routes.get(name).filter(|r| Arc::ptr_eq(&r.shared, entry)).cloned();
+            let made = || Rc::new(WorkerRoutes::new(entry, self.index));
+            routes.insert(name.clone(), same.unwrap_or_else(made));
+        }
+        *self.snapshot.borrow_mut() = Rc::new(WorkerSnapshot { clusters, routes });
+    }
+
+    /// The routes of a connection manager in `snapshot`; `None` while they haven't come yet.
+    pub(crate) fn routes(
+        snapshot: &WorkerSnapshot,
+        source: &RouteSource,
+        inline: &Option<Rc<WorkerRoutes>>,
+    ) -> Option<Rc<WorkerRoutes>> {
+        match source {
+            RouteSource::Inline(_) => inline.clone(),
+            RouteSource::Named(name) => snapshot.routes.get(name).cloned(),
+        }
+    }
+
+    pub(crate) fn take_scratch(&self) -> Box<Scratch> {
+        self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {
+        let mut kept = self.scratch.borrow_mut();
+        if kept.len() < KEPT {
+            scratch.request.headers.shrink(16 << 10);
+            scratch.response.headers.shrink(16 << 10);
+            kept.push(scratch);
+        }
+    }
+
+    /// What route edits and formats work with, set to the moment `now`.
+    pub(crate) fn edits(&self, now: Instant) -> RefMut<'_, dragoman_router::Scratch> {
+        let mut edits = self.edits.borrow_mut();
+        edits.format.set_now(self.clock.wall(now), now);
+        edits
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// A number no other connection or stream of the process has.
+    pub(crate) fn next_id(&self) -> u64 {
+        let id = self.next_id.get();
+        self.next_id.set(id + self.workers as u64);
+        id
+    }
+
+    /// Whether a connection should be closed now because of draining.
+    pub(crate) fn drain_close(&self) -> bool {
+        let shared = &self.shared;
+        if shared.health_failed.load(Ordering::Relaxed) {
+            return true;
+        }
+        if !shared.draining.load(Ordering::Relaxed) {
+            return false;
+        }
+        if shared.drain_immediately.load(Ordering::Relaxed) {
+            return true;
+        }
+        let elapsed = process_ms().saturating_sub(shared.drain_from_ms.load(Ordering::Relaxed));
+        let total = shared.drain_for_ms.load(Ordering::Relaxed);
+        elapsed >= total || self.random() % total.max(1) < elapsed
+    }
+
+    /// Closes what idled too long.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for cluster in self.snapshot().clusters.values() {
+            for host in &cluster.hosts {
+                host.sweep(now, cluster.config());
+            }
+        }
+    }
+}
+
+/// Milliseconds since the process first asked.
+pub fn process_ms() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_millis() as u64
+}
+
+/// Wall time from monotonic time, so that a request reads one clock.
+pub(crate) struct Clock {
+    base: Cell<(Instant, SystemTime)>,
+    date: RefCell<(u64, Vec<u8>)>,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        Clock { base: Cell::new((Instant::now(), SystemTime::now())), date: RefCell::default() }
+    }
+
+    /// Follows steps of the wall clock; called about once a second.
+    pub(crate) fn resync(&self) {
+        self.base.set((Instant::now(), SystemTime::now()));
+    }
+
+    pub(crate) fn wall(&self, at: Instant) -> SystemTime {
+        let (instant, system) = self.base.get();
+        match at.checked_duration_since(instant) {
+            Some(after) => system + after,
+            None => system - instant.saturating_duration_since(at),
+        }
+    }
+
+    /// Calls `with` with the `date` field's value at `at` (RFC 9110 section 6.6.1).
+    pub(crate) fn with_date<T>(&self, at: Instant, with: impl FnOnce(&[u8]) -> T) -> T {
+        let wall = self.wall(at);
+        let seconds = wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let mut cached = self.date.borrow_mut();
+        if cached.0 != seconds || cached.1.is_empty() {
+            let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            *cached = (seconds, httpdate::fmt_http_date(whole).into_bytes());
+        }
+        with(&cached.1)
+    }
+}

@@ -1,0 +1,209 @@
+//! The beginning and the end of a request as the statistics and the access log see it, and the
+//! sending of local replies.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use dragoman_codec::h1::Framing;
+use dragoman_format::LogType;
+use dragoman_types::{Facts, LocalReply, id};
+
+use super::Exchange;
+use crate::stream::Sink;
+use crate::upstream::Leased;
+
+impl Exchange<'_> {
+    pub(super) fn begin(&mut self) {
+        let stats = &self.manager.stats;
+        stats.downstream_rq_total.inc();
+        stats.downstream_rq_http1_total.inc();
+        stats.downstream_rq_active.inc();
+        self.worker.requests.set(self.worker.requests.get() + 1);
+        if self.server.wire.is_received() {
+            self.info.phases.request_end = Some(self.info.start);
+        }
+    }
+
+    /// Milliseconds between the request's end and the response's head.
+    pub(super) fn upstream_service_time(&self) -> u64 {
+        let phases = &self.info.phases;
+        let (Some(sent), Some(answered)) =
+            (phases.upstream_request_end, phases.upstream_response_begin)
+        else {
+            return 0;
+        };
+        answered.saturating_duration_since(sent).as_millis() as u64
+    }
+
+    /// The host's head is here.
+    pub(super) fn answered(&mut self, leased: &Leased) {
+        let now = Instant::now();
+        self.patience.moved(now);
+        self.info.phases.upstream_response_begin = Some(now);
+        self.info.upstream_version = Some(self.x.response.version);
+        self.info.response_code = Some(self.x.response.status);
+        self.info.details = Some("via_upstream".into());
+        let status = self.x.response.status;
+        match status >= 500 {
+            true => leased.host.stats.rq_error.inc(),
+            false => leased.host.stats.rq_success.inc(),
+        }
+        self.charge_cluster(status);
+    }
+
+    /// Counts a response code for the request's cluster.
+    fn charge_cluster(&mut self, status: u16) {
+        let Some(cluster) = &self.cluster else { return };
+        cluster.cells.responses.upstream_rq.record(status);
+        let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
+        let origin = if internal { &cluster.cells.internal } else { &cluster.cells.external };
+        origin.upstream_rq.record(status);
+    }
+
+    /// The response went out as a whole.
+    pub(super) fn completed(&mut self, leased: Leased) {
+        let now = Instant::now();
+        self.info.phases.upstream_response_end = Some(now);
+        self.info.phases.response_end = Some(now);
+        if let Some(began) = self.info.phases.upstream_request_begin {
+            let took = now.saturating_duration_since(began);
+            let (ms, us) = (took.as_millis() as u64, took.as_micros() as u64);
+            if let Some(cluster) = &self.cluster {
+                cluster.cells.responses.upstream_rq_time.record(ms);
+                let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
+                let cells = &cluster.cells;
+                let origin = if internal { &cells.internal } else { &cells.external };
+                origin.upstream_rq_time.record(ms);
+            }
+            leased.host.stats.upstream_rq_time.record(us);
+            if let (Some(routes), Some(route)) = (&self.routes, self.route)
+                && let Some(stats) = routes.stats.get(route)
+            {
+                stats.upstream_rq_total.inc();
+                stats.upstream_rq_time.record(us);
+            }
+        }
+        if !self.request_sent {
+            // The answer came before the request was over: what is left of it is nobody's.
+            self.manager.stats.downstream_rq_response_before_rq_complete.inc();
+            self.close = true;
+            return;
+        }
+        let max = self.cluster.as_ref().map_or(0, |c| c.config().http.max_requests_per_connection);
+        leased.give_back(now, max);
+    }
+
+    /// Sends a local reply.
+    pub(super) async fn reply(&mut self, reply: LocalReply) {
+        let config = &self.manager.shared.config;
+        // What is left of the request would be read as the next one.
+        self.close |= config.closes(&reply) || !self.server.wire.is_received();
+        self.info.flags.insert(reply.flags);
+        self.info.response_code = Some(reply.status);
+        self.info.details = Some(reply.details.clone());
+        if !reply.cause.is_empty() {
+            self.info.cause = Some(reply.cause.clone());
+        }
+        if self.host.is_some() {
+            self.charge_cluster(reply.status);
+        }
+        self.info.local_reply_body = Some(reply.body.clone());
+        self.shape(&reply);
+        self.finish_response();
+        let framing = match self.x.body.len() {
+            0 => Framing::None,
+            length => Framing::Length(length as u64),
+        };
+        let context = self.response_context();
+        self.info.response_code = Some(self.x.response.status);
+        self.close = self.server.respond(&mut self.x.response, framing, context);
+        self.responded = true;
+        self.send_body().await;
+        self.info.phases.response_end = Some(Instant::now());
+    }
+
+    /// The reply as a response: the route's edits come first, as it is the router that answers.
+    fn shape(&mut self, reply: &LocalReply) {
+        let config = &self.manager.shared.config;
+        let x = &mut *self.x;
+        let mut edits = self.worker.edits(self.info.start);
+        let mut facts = Facts::new(self.connection, &self.info);
+        facts.request = Some(&x.request);
+        facts.route_name = None;
+        config.shape_reply(reply, &facts, &mut edits.format, &mut x.response, &mut x.body);
+        if let (Some(routes), Some(route)) = (&self.routes, self.route)
+            && let Some(route) = routes.route(route)
+        {
+            let table = routes.table();
+            table.edit_response(route, None, &mut x.response, &facts, &mut edits);
+        }
+    }
+
+    /// Writes the local body; a client that doesn't take it is left to the idle limit.
+    async fn send_body(&mut self) {
+        let mut at = 0;
+        let sent = poll_fn(|cx| {
+            while at < self.x.body.len() {
+                match self.server.poll_write(cx, &self.x.body[at..]) {
+                    Poll::Ready(Ok(n)) => at += n,
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending => break,
+                }
+            }
+            if at == self.x.body.len() {
+                match self.server.poll_flush(cx) {
+                    Poll::Ready(done) => return Poll::Ready(done.is_ok()),
+                    Poll::Pending => {}
+                }
+            }
+            self.deadline.poll_at(cx, self.patience.until()).map(|()| false)
+        })
+        .await;
+        self.info.bytes_sent = if self.x.request.is_head() { 0 } else { at as u64 };
+        self.close |= !sent;
+    }
+
+    /// Counts, logs, and says whether the connection may serve another request.
+    pub(super) fn conclude(mut self) -> bool {
+        let now = Instant::now();
+        self.info.end = Some(now);
+        let stats = &self.manager.stats;
+        stats.downstream_rq_active.dec();
+        self.worker.requests.set(self.worker.requests.get() - 1);
+        if self.responded {
+            stats.downstream_rq_completed.inc();
+            self.manager.listener_http.downstream_rq_completed.inc();
+            self.count_class(self.x.response.status);
+        }
+        let took = now.saturating_duration_since(self.info.start);
+        stats.downstream_rq_time.record(took.as_millis() as u64);
+        self.log(now);
+        !self.close
+    }
+
+    fn count_class(&self, status: u16) {
+        let (http, listener) = (&self.manager.stats, &self.manager.listener_http);
+        match status / 100 {
+            1 => (http.downstream_rq_1xx.inc(), listener.downstream_rq_1xx.inc()),
+            2 => (http.downstream_rq_2xx.inc(), listener.downstream_rq_2xx.inc()),
+            3 => (http.downstream_rq_3xx.inc(), listener.downstream_rq_3xx.inc()),
+            4 => (http.downstream_rq_4xx.inc(), listener.downstream_rq_4xx.inc()),
+            5 => (http.downstream_rq_5xx.inc(), listener.downstream_rq_5xx.inc()),
+            _ => ((), ()),
+        };
+    }
+
+    fn log(&self, now: Instant) {
+        let logs = &self.manager.shared.access_logs;
+        if logs.is_empty() {
+            return;
+        }
+        let facts = self.facts();
+        let mut buffers = self.worker.logs.borrow_mut();
+        let mut edits = self.worker.edits(now);
+        for log in logs.iter() {
+            log.log(LogType::DownstreamEnd, &facts, &mut edits.format, &mut buffers);
+        }
+    }
+}

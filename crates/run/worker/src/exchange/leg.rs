@@ -1,0 +1,439 @@
+//! The leg between the proxy and the host: getting a connection, sending the request, waiting for
+//! the answer, moving the bodies. While any of it waits, the client and the clock are watched.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use dragoman_cluster::{Cluster, Thresholds};
+use dragoman_codec::h1::{Limits, Response};
+use dragoman_net::{Keepalive, connect};
+use dragoman_pool::{Acquired, Grant};
+use dragoman_router::Forward;
+use dragoman_types::{Flags, LocalReply, id};
+
+use super::patience::Expired;
+use super::{Exchange, Stop, replies};
+use crate::h1::{Client, Head, Wire, style};
+use crate::stream::{PumpError, Sink, StreamError, pump};
+use crate::upstream::{Gone, Leased, WorkerCluster, WorkerHost};
+
+/// What ended the leg.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Upstream(StreamError),
+    /// Status 101 where no upgrade was asked for.
+    Unasked,
+    ClientGone,
+    Client(dragoman_codec::h1::ParseError),
+    Expired(Expired),
+}
+
+impl Failure {
+    /// The host closed without a byte of an answer.
+    pub(super) fn is_unanswered_close(&self, leased: &Leased) -> bool {
+        let closed = matches!(self, Failure::Upstream(StreamError::Closed | StreamError::Io(_)));
+        closed && !leased.is_answered()
+    }
+}
+
+impl Exchange<'_> {
+    /// Route, header and connection-manager settings become this request's limits.
+    pub(super) fn plan_timeouts(&mut self, forward: &Forward) {
+        let headers = &mut self.x.request.headers;
+        self.patience.route = forward.timeout;
+        if let Some(value) = headers.get(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS) {
+            let text = std::str::from_utf8(value).ok();
+            let ms = text.and_then(|t| t.parse::<u64>().ok()).unwrap_or(0);
+            self.patience.route = Some(Duration::from_millis(ms)).filter(|d| !d.is_zero());
+            headers.remove(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
+        }
+        if let Some(idle) = forward.idle_timeout {
+            self.patience.idle = idle;
+        }
+        if let Some(stream) = forward.max_stream_duration.limit {
+            self.patience.stream = stream;
+        }
+    }
+
+    /// A connection to `host`: an idle one, a new one, or the first that comes free.
+    pub(super) async fn connect(
+        &mut self,
+        cluster: &WorkerCluster,
+        host: Rc<WorkerHost>,
+        limits: &Thresholds,
+    ) -> Result<Leased, Stop> {
+        let now = Instant::now();
+        self.info.phases.upstream_connect_begin.get_or_insert(now);
+        self.info.attempts += 1;
+        let lease = match host.acquire(limits, now, cluster.config()) {
+            Acquired::Idle(client) => Leased::new(client, host),
+            Acquired::Connect => {
+                cluster.cells.stats.upstream_rq_pending_total.inc();
+                self.open(cluster.config(), host).await?
+            }
+            Acquired::Wait(waiter) => {
+                cluster.cells.stats.upstream_cx_overflow.inc();
+                cluster.cells.stats.upstream_rq_pending_total.inc();
+                let _pending = Pending::new(&host);
+                match self.patiently(waiter, None).await?.ok_or(Stop::Gone)? {
+                    Grant::Idle(client) => Leased::new(client, host),
+                    Grant::Connect => self.open(cluster.config(), host).await?,
+                }
+            }
+            Acquired::Overflow => {
+                cluster.cells.stats.upstream_rq_pending_overflow.inc();
+                return Err(self.overflow("max_pending_requests", limits.max_pending_requests));
+            }
+        };
+        cluster.cells.stats.upstream_rq_total.inc();
+        lease.host.stats.rq_total.inc();
+        Ok(lease)
+    }
+
+    async fn open(&mut self, cluster: &Cluster, host: Rc<WorkerHost>) -> Result<Leased, Stop> {
+        let begun = Instant::now();
+        let opening = Opening::new(host);
+        let keepalive = cluster.keepalive.map(|k| Keepalive {
+            probes: k.probes,
+            time: k.time,
+            interval: k.interval,
+        });
+        let address = opening.host.host.address.clone();
+        let until = begun.checked_add(cluster.connect_timeout);
+        let opened = self.patiently(connect(&address, keepalive), until).await?;
+        let socket = match opened {
+            Some(Ok(socket)) => socket,
+            Some(Err(error)) => {
+                opening.fail(false);
+                self.info.upstream_transport_failure =
+                    Some(replies::transport_failure(&error).into());
+                return Err(replies::connect_failed(cluster, &error).into());
+            }
+            None => {
+                opening.fail(true);
+                return Err(replies::connect_timeout(cluster).into());
+            }
+        };
+        let now = Instant::now();
+        let wire = Wire::new(socket, self.worker.buffers.clone(), style(cluster.http.proper_case));
+        let limits = Limits {
+            head_bytes: cluster.http.max_response_headers_bytes,
+            fields: cluster.http.max_headers_count,
+        };
+        let trailers = cluster.http.enable_trailers;
+        let client = Client::new(wire, self.worker.next_id(), now, limits, trailers);
+        let waited = now.saturating_duration_since(begun);
+        Ok(opening.done(client, waited.as_millis() as u64))
+    }
+
+    /// Awaits `future` while watching the client, the request's limits, and `until`; `None`: the
+    /// moment `until` came first.
+    async fn patiently<F: Future>(
+        &mut self,
+        future: F,
+        until: Option<Instant>,
+    ) -> Result<Option<F::Output>, Stop> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(Some(done)));
+            }
+            if let Poll::Ready(failure) = self.poll_patience(cx, until) {
+                return Poll::Ready(match failure {
+                    None => Ok(None),
+                    Some(failure) => Err(self.stop_for(failure)),
+                });
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ready with a failure when the client is gone or a limit passed; with `None` when `until` did.
+    fn poll_patience(
+        &mut self,
+        cx: &mut Context<'_>,
+        until: Option<Instant>,
+    ) -> Poll<Option<Failure>> {
+        if self.server.poll_gone(cx).is_ready() {
+            return Poll::Ready(Some(Failure::ClientGone));
+        }
+        let own = self.patience.until();
+        let next = own.into_iter().chain(until).min();
+        if self.deadline.poll_at(cx, next).is_pending() {
+            return Poll::Pending;
+        }
+        match self.patience.expired(Instant::now()) {
+            Some(which) => Poll::Ready(Some(Failure::Expired(which))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    pub(super) fn send_head(&mut self, leased: &mut Leased) {
+        let now = Instant::now();
+        let info = &mut self.info;
+        info.phases.upstream_connect_end = Some(now);
+        info.phases.upstream_request_begin = Some(now);
+        let framing = self.incoming.framing;
+        let client = leased.client();
+        info.upstream_local = client.local.clone();
+        info.upstream_connection_id = Some(client.id);
+        client.request(&self.x.request, framing);
+        info.upstream_header_sent = client.wire.out().len() as u64;
+        (self.request_sent, self.request_finished) = (false, false);
+    }
+
+    /// Moves the request on; errors of the host's side are left to its answer.
+    fn poll_request(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Result<(), Failure> {
+        if self.request_sent || self.request_refused {
+            return Ok(());
+        }
+        let before = self.info.bytes_received;
+        let moved = &mut self.info.bytes_received;
+        match pump(self.server, client, moved, &mut self.request_finished, cx) {
+            Poll::Ready(Ok(())) => {
+                let now = Instant::now();
+                self.request_sent = true;
+                self.info.phases.request_end.get_or_insert(now);
+                self.info.phases.upstream_request_end = Some(now);
+                self.patience.request_ended(now);
+            }
+            Poll::Ready(Err(PumpError::Sink(_))) => self.request_refused = true,
+            Poll::Ready(Err(PumpError::Source(error))) => {
+                return Err(match error {
+                    StreamError::Protocol(error) => Failure::Client(error),
+                    _ => Failure::ClientGone,
+                });
+            }
+            Poll::Pending if before != self.info.bytes_received => {
+                self.patience.moved(Instant::now());
+            }
+            Poll::Pending => {}
+        }
+        // The client's "100 Continue", if it waits for one.
+        if self.server.poll_flush(cx).map_err(|_| Failure::ClientGone)?.is_pending() {}
+        Ok(())
+    }
+
+    /// Sends the request and waits for the answer's head.
+    pub(super) async fn until_answer(&mut self, leased: &mut Leased) -> Result<Response, Failure> {
+        poll_fn(|cx| {
+            self.poll_request(cx, leased.client())?;
+            loop {
+                match leased.client().poll_head(cx, &mut self.x.response) {
+                    Poll::Ready(Ok(Head::Interim)) => self.interim(),
+                    Poll::Ready(Ok(Head::Final(_))) if self.x.response.status == 101 => {
+                        return Poll::Ready(Err(Failure::Unasked));
+                    }
+                    Poll::Ready(Ok(Head::Final(found))) => return Poll::Ready(Ok(found)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Upstream(error))),
+                    Poll::Pending => break,
+                }
+            }
+            self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
+        })
+        .await
+    }
+
+    /// An interim response: the host's "100 Continue" is passed on if the client was left waiting
+    /// for it, the others end here.
+    fn interim(&mut self) {
+        let proxied = self.manager.shared.config.proxy_100_continue;
+        if self.x.response.status == 100 && proxied && self.incoming.expect_continue {
+            self.server.interim(&self.x.response);
+        }
+    }
+
+    /// Moves what is left of both bodies.
+    pub(super) async fn until_complete(&mut self, leased: &mut Leased) -> Result<(), Stop> {
+        let outcome = poll_fn(|cx| {
+            if let Err(failure) = self.poll_request(cx, leased.client()) {
+                return Poll::Ready(Err(failure));
+            }
+            let before = self.info.bytes_sent;
+            let moved = &mut self.info.bytes_sent;
+            let finished = &mut self.response_finished;
+            match pump(leased.client(), self.server, moved, finished, cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(PumpError::Source(error))) => {
+                    return Poll::Ready(Err(Failure::Upstream(error)));
+                }
+                Poll::Ready(Err(PumpError::Sink(_))) => {
+                    return Poll::Ready(Err(Failure::ClientGone));
+                }
+                Poll::Pending => {}
+            }
+            if before != self.info.bytes_sent {
+                self.patience.moved(Instant::now());
+            }
+            self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
+        })
+        .await;
+        outcome.map_err(|failure| {
+            leased.fate = failure.fate();
+            self.stop_for(failure)
+        })
+    }
+
+    /// The leg ended before an answer: count it and say how to stop.
+    pub(super) fn failed(&mut self, mut leased: Leased, failure: Failure) -> Stop {
+        leased.fate = failure.fate();
+        let stats = &leased.host.cluster.stats;
+        match &failure {
+            Failure::Upstream(StreamError::Protocol(_)) | Failure::Unasked => {
+                stats.upstream_cx_protocol_error.inc();
+            }
+            Failure::Expired(Expired::Route(_)) => {
+                stats.upstream_rq_timeout.inc();
+                leased.host.stats.rq_timeout.inc();
+            }
+            Failure::ClientGone => stats.upstream_rq_tx_reset.inc(),
+            _ => {}
+        }
+        if matches!(failure, Failure::Upstream(_)) {
+            leased.host.stats.rq_error.inc();
+        }
+        let partial = leased.is_answered();
+        match failure {
+            // Half a head is no head: the host broke the protocol rather than went away.
+            Failure::Upstream(StreamError::Closed) if partial => {
+                stats.upstream_cx_protocol_error.inc();
+                replies::upstream_protocol("the connection ended within the head").into()
+            }
+            other => self.stop_for(other),
+        }
+    }
+
+    fn stop_for(&mut self, failure: Failure) -> Stop {
+        if self.responded {
+            return self.cut(failure);
+        }
+        let reply: LocalReply = match failure {
+            Failure::Upstream(StreamError::Protocol(error)) => {
+                replies::upstream_protocol(error.text())
+            }
+            Failure::Upstream(_) => replies::terminated(),
+            Failure::Unasked => replies::upstream_protocol("101 without an upgrade"),
+            Failure::ClientGone => return self.client_gone(),
+            Failure::Client(error) => replies::malformed(error),
+            Failure::Expired(which) => {
+                self.count_expired(which);
+                replies::expired(which, self.patience.is_request_ended())
+            }
+        };
+        reply.into()
+    }
+
+    /// The response can't be completed: only flags and the connection's end can say so.
+    fn cut(&mut self, failure: Failure) -> Stop {
+        let (flags, details) = match failure {
+            Failure::Upstream(_) | Failure::Unasked => (
+                Flags::UPSTREAM_PROTOCOL_ERROR,
+                "upstream_reset_after_response_started{protocol_error}",
+            ),
+            Failure::ClientGone => return self.client_gone(),
+            Failure::Client(error) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, error.details()),
+            Failure::Expired(which) => {
+                self.count_expired(which);
+                match which {
+                    Expired::Route(_) => (Flags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
+                    Expired::Idle(_) => (Flags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+                    Expired::Request(_) => (Flags::NONE, "request_overall_timeout"),
+                    Expired::Stream(_) => (Flags::NONE, "max_duration_timeout"),
+                }
+            }
+        };
+        self.info.flags.insert(flags);
+        self.info.details = Some(details.into());
+        if flags == Flags::UPSTREAM_PROTOCOL_ERROR {
+            self.manager.stats.rq_reset_after_downstream_response_started.inc();
+        }
+        self.manager.stats.downstream_rq_tx_reset.inc();
+        Stop::Cut
+    }
+
+    fn client_gone(&mut self) -> Stop {
+        self.info.flags.insert(Flags::DOWNSTREAM_CONNECTION_TERMINATION);
+        self.info.details = Some("downstream_remote_disconnect".into());
+        self.manager.stats.downstream_rq_rx_reset.inc();
+        Stop::Gone
+    }
+
+    fn count_expired(&mut self, which: Expired) {
+        let stats = &self.manager.stats;
+        match which {
+            Expired::Idle(_) => stats.downstream_rq_idle_timeout.inc(),
+            Expired::Request(_) => stats.downstream_rq_timeout.inc(),
+            Expired::Stream(_) => stats.downstream_rq_max_duration_reached.inc(),
+            Expired::Route(_) => {}
+        }
+    }
+}
+
+impl Failure {
+    fn fate(&self) -> Gone {
+        match self {
+            Failure::Upstream(StreamError::Closed | StreamError::Io(_)) => Gone::RemoteActive,
+            _ => Gone::LocalActive,
+        }
+    }
+}
+
+/// A connection that is being opened: its place in the pool is given back if nobody waits for it.
+struct Opening {
+    host: Rc<WorkerHost>,
+    open: bool,
+}
+
+impl Opening {
+    fn new(host: Rc<WorkerHost>) -> Opening {
+        host.opening();
+        host.cluster.stats.upstream_rq_pending_active.inc();
+        Opening { host, open: true }
+    }
+
+    fn fail(mut self, timeout: bool) {
+        self.host.cluster.stats.upstream_rq_pending_failure_eject.inc();
+        self.end(timeout);
+    }
+
+    fn done(mut self, client: Client, connect_ms: u64) -> Leased {
+        self.open = false;
+        self.host.cluster.stats.upstream_rq_pending_active.dec();
+        self.host.cluster.stats.upstream_cx_connect_ms.record(connect_ms);
+        Leased::new(client, self.host.clone())
+    }
+
+    fn end(&mut self, timeout: bool) {
+        self.open = false;
+        self.host.cluster.stats.upstream_rq_pending_active.dec();
+        self.host.failed(timeout);
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if self.open {
+            self.end(false);
+        }
+    }
+}
+
+/// A request that waits for a connection.
+struct Pending(Rc<WorkerHost>);
+
+impl Pending {
+    fn new(host: &Rc<WorkerHost>) -> Pending {
+        host.cluster.stats.upstream_rq_pending_active.inc();
+        Pending(host.clone())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.cluster.stats.upstream_rq_pending_active.dec();
+    }
+}

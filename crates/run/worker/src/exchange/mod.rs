@@ -1,0 +1,415 @@
+//! One request's way through the proxy, top-down.
+//!
+//! `run` is the list of steps; each step decides by a path crate and either goes on or stops with a
+//! local reply. After a stop nothing of the way runs on: only the reply and the conclusion do.
+
+mod conclude;
+mod leg;
+mod patience;
+mod replies;
+
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use dragoman_cluster::Thresholds;
+use dragoman_codec::h1::{Request, Response};
+use dragoman_net::Deadline;
+use dragoman_http_connection_manager::Arrival;
+use dragoman_router::{
+    Action, Asked, Certificate, Cluster, Forward, Found, Route, VirtualHost, WeightedEntry,
+    answer_require_tls,
+};
+use dragoman_types::{Connection, Facts, LocalReply, StreamInfo, id};
+
+use crate::context::{Scratch, Worker, WorkerRoutes, WorkerSnapshot};
+use crate::h1::{ResponseContext, Server};
+use crate::manager::Manager;
+use crate::upstream::{Leased, WorkerCluster, WorkerHost};
+use leg::Failure;
+pub(crate) use replies::{headers_timeout, malformed};
+use patience::Patience;
+
+/// Why a request leaves its way early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Answer this and nothing else.
+    Reply(Box<LocalReply>),
+    /// The client is gone: nobody to answer.
+    Gone,
+    /// The response had begun and can't be completed: the connection's end has to tell.
+    Cut,
+}
+
+impl From<LocalReply> for Stop {
+    fn from(reply: LocalReply) -> Stop {
+        Stop::Reply(Box::new(reply))
+    }
+}
+
+/// One request being served.
+pub(crate) struct Exchange<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) manager: &'a Manager,
+    pub(crate) connection: &'a Connection,
+    pub(crate) server: &'a mut Server,
+    pub(crate) deadline: &'a mut Deadline,
+    pub(crate) x: &'a mut Scratch,
+    pub(crate) incoming: Request,
+    pub(crate) info: StreamInfo,
+    /// The connection ends behind this response.
+    pub(crate) close: bool,
+    routes: Option<Rc<WorkerRoutes>>,
+    route: Option<usize>,
+    cluster: Option<Rc<WorkerCluster>>,
+    host: Option<Rc<WorkerHost>>,
+    patience: Patience,
+    /// The request went to the host as a whole.
+    request_sent: bool,
+    /// The request's end was handed to the host's codec.
+    request_finished: bool,
+    /// The host stopped taking the request.
+    request_refused: bool,
+    /// The response's head was written.
+    responded: bool,
+    response_finished: bool,
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(
+        worker: &'a Worker,
+        manager: &'a Manager,
+        connection: &'a Connection,
+        (server, deadline): (&'a mut Server, &'a mut Deadline),
+        x: &'a mut Scratch,
+        incoming: Request,
+        start: Instant,
+    ) -> Exchange<'a> {
+        let mut info = StreamInfo::new(worker.next_id(), worker.clock.wall(start), start);
+        info.version = Some(x.request.version);
+        info.downstream_header_received = server.head_bytes;
+        Exchange {
+            worker,
+            manager,
+            connection,
+            server,
+            deadline,
+            x,
+            info,
+            close: !incoming.keep_alive,
+            incoming,
+            routes: None,
+            route: None,
+            cluster: None,
+            host: None,
+            patience: Patience::new(start, &manager.shared.config),
+            request_sent: false,
+            request_finished: false,
+            request_refused: false,
+            responded: false,
+            response_finished: false,
+        }
+    }
+
+    /// Serves the request and says whether the connection may serve another.
+    pub(crate) async fn serve(mut self) -> bool {
+        self.begin();
+        match self.run().await {
+            Ok(()) => {}
+            Err(Stop::Reply(reply)) => self.reply(*reply).await,
+            Err(Stop::Gone | Stop::Cut) => self.close = true,
+        }
+        self.conclude()
+    }
+
+    /// Answers a request whose head could not be read.
+    pub(crate) async fn refuse(mut self, reply: LocalReply) {
+        self.begin();
+        self.reply(reply.close()).await;
+        self.conclude();
+    }
+
+    async fn run(&mut self) -> Result<(), Stop> {
+        let snapshot = self.worker.snapshot();
+        // What the client sent becomes what everybody behind may rely on.
+        self.accept()?;
+        // Routed once, on the head as the filters left it.
+        let routes = self.find_routes(&snapshot)?;
+        let route = self.find_route(&routes)?;
+        // Redirects and direct responses end here.
+        let forward = self.answer_or_forward(&routes, route)?;
+        let (cluster, entry) = self.find_cluster(&snapshot, forward)?;
+        // Timeouts are read from the request before the edits may hide them.
+        self.plan_timeouts(forward);
+        let limits = cluster.config().thresholds[forward.priority as usize];
+        let _admitted = self.admit(&cluster, &limits)?;
+        self.edit_request(&routes, route, entry);
+        loop {
+            let host = self.pick(&cluster, forward)?;
+            let mut leased = self.connect(&cluster, host, &limits).await?;
+            self.send_head(&mut leased);
+            match self.until_answer(&mut leased).await {
+                Ok(response) => {
+                    self.answered(&leased);
+                    self.edit_response(&routes, route, entry);
+                    return self.pass_on(leased, response).await;
+                }
+                Err(failure) if self.may_resend(&leased, &failure) => drop(leased),
+                Err(failure) => return Err(self.failed(leased, failure)),
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<(), Stop> {
+        let worker = self.worker;
+        let mut random = || worker.random();
+        let config = &self.manager.shared.config;
+        let arrival = Arrival {
+            connection: self.connection,
+            local_interface: worker.shared.local_interface,
+            client_certificate: false,
+            internal_only_headers: &[],
+        };
+        let (request, scratch) = (&mut self.x.request, &mut self.x.hcm);
+        let accepted = config.accept(request, &arrival, &mut self.info, &mut random, scratch)?;
+        let dropped = u64::from(accepted.dropped_underscores);
+        if dropped > 0 {
+            self.manager.codec.dropped_headers_with_underscores.add(dropped);
+        }
+        if accepted.upgrade {
+            config.check_upgrade(request, None)?;
+        }
+        if accepted.send_100_continue {
+            self.server.send_continue();
+        }
+        Ok(())
+    }
+
+    fn find_routes(&mut self, snapshot: &WorkerSnapshot) -> Result<Rc<WorkerRoutes>, Stop> {
+        let manager = self.manager;
+        let found = Worker::routes(snapshot, &manager.shared.routes, &manager.inline_routes);
+        self.routes = found.clone();
+        found.ok_or_else(|| self.no_route("no route configuration has come yet"))
+    }
+
+    fn find_route<'r>(&mut self, routes: &'r WorkerRoutes) -> Result<&'r Route, Stop> {
+        let asked = Asked {
+            tls: self.connection.tls,
+            certificate: Certificate::Absent,
+            random: self.worker.random(),
+        };
+        match routes.table().find(&self.x.request, &asked) {
+            Found::Route(route, _) => {
+                self.route = Some(route.index());
+                Ok(route)
+            }
+            Found::NoHost => Err(self.no_route("no virtual host has this domain")),
+            Found::NoRoute(_) => Err(self.no_route("no route of the virtual host matches")),
+            Found::RequireTls(_) => Err(answer_require_tls(&self.x.request).into()),
+        }
+    }
+
+    fn answer_or_forward<'r>(
+        &mut self,
+        routes: &WorkerRoutes,
+        route: &'r Route,
+    ) -> Result<&'r Forward, Stop> {
+        let stats = &self.manager.stats;
+        match route.action() {
+            Action::Forward(forward) => {
+                stats.rq_total.inc();
+                return Ok(forward);
+            }
+            Action::Redirect(_) => stats.rq_redirect.inc(),
+            Action::Direct(_) => stats.rq_direct_response.inc(),
+        }
+        let keep = self.envoy_headers();
+        let facts = Facts::new(self.connection, &self.info);
+        let mut edits = self.worker.edits(self.info.start);
+        match routes.table().answer(route, &mut self.x.request, &facts, keep, &mut edits) {
+            Some(reply) => Err(reply.into()),
+            None => Err(self.no_route("the route has no action")),
+        }
+    }
+
+    /// The cluster of the route, and the weighted entry that was drawn for it.
+    fn find_cluster<'r>(
+        &mut self,
+        snapshot: &WorkerSnapshot,
+        forward: &'r Forward,
+    ) -> Result<(Rc<WorkerCluster>, Option<&'r WeightedEntry>), Stop> {
+        let target = forward.target(&self.x.request, self.worker.random());
+        let name = match target.cluster {
+            Cluster::Named { name, .. } => Some(name),
+            Cluster::Header(name) => std::str::from_utf8(name).ok(),
+            Cluster::Missing => None,
+        };
+        match name.and_then(|name| snapshot.clusters.get(name)) {
+            Some(cluster) => {
+                self.cluster = Some(cluster.clone());
+                Ok((cluster.clone(), target.entry))
+            }
+            None => Err(self.no_cluster(forward, name)),
+        }
+    }
+
+    /// Counts the request against its cluster until it is over.
+    fn admit(&mut self, cluster: &WorkerCluster, limits: &Thresholds) -> Result<Admitted, Stop> {
+        if cluster.cells.requests() >= u64::from(limits.max_requests) {
+            cluster.cells.stats.upstream_rq_active_overflow.inc();
+            return Err(self.overflow("max_requests", limits.max_requests));
+        }
+        Ok(Admitted::new(cluster))
+    }
+
+    /// The router's own headers are added unless the configuration suppresses them.
+    fn envoy_headers(&self) -> bool {
+        !self.manager.shared.suppress_envoy_headers
+    }
+
+    fn edit_request(&mut self, routes: &WorkerRoutes, route: &Route, entry: Option<&WeightedEntry>) {
+        let keep = self.envoy_headers();
+        let facts = Facts::new(self.connection, &self.info);
+        let x = &mut *self.x;
+        let mut edits = self.worker.edits(self.info.start);
+        routes.table().edit_request(route, entry, &mut x.request, &facts, keep, &mut edits);
+        drop(edits);
+        if keep && let Some(timeout) = self.patience.route {
+            let mut digits = itoa::Buffer::new();
+            let value = digits.format(timeout.as_millis() as u64).as_bytes();
+            x.request.headers.set(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, value);
+        }
+        let host = routes.table().virtual_hosts().get(route.virtual_host());
+        if host.is_some_and(VirtualHost::include_request_attempt_count) {
+            x.request.headers.set(id::X_ENVOY_ATTEMPT_COUNT, b"1");
+        }
+    }
+
+    fn pick(
+        &mut self,
+        cluster: &WorkerCluster,
+        forward: &Forward,
+    ) -> Result<Rc<WorkerHost>, Stop> {
+        let worker = self.worker;
+        let host = cluster.pick(&mut || worker.random());
+        let Some(host) = host else { return Err(self.no_host(cluster)) };
+        self.host = Some(host.clone());
+        if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
+            let keep = self.envoy_headers();
+            let mut edits = self.worker.edits(self.info.start);
+            let request = &mut self.x.request;
+            forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
+        }
+        Ok(host)
+    }
+
+    /// The response's head goes on to the client, then what is left of both bodies.
+    async fn pass_on(&mut self, mut leased: Leased, response: Response) -> Result<(), Stop> {
+        let context = self.response_context();
+        self.close = self.server.respond(&mut self.x.response, response.framing, context);
+        self.responded = true;
+        self.until_complete(&mut leased).await?;
+        self.completed(leased);
+        Ok(())
+    }
+
+    fn edit_response(
+        &mut self,
+        routes: &WorkerRoutes,
+        route: &Route,
+        entry: Option<&WeightedEntry>,
+    ) {
+        if self.envoy_headers() {
+            let mut digits = itoa::Buffer::new();
+            let value = digits.format(self.upstream_service_time()).as_bytes();
+            self.x.response.headers.set(id::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
+        }
+        let host = routes.table().virtual_hosts().get(route.virtual_host());
+        if host.is_some_and(VirtualHost::include_attempt_count_in_response) {
+            self.x.response.headers.set(id::X_ENVOY_ATTEMPT_COUNT, b"1");
+        }
+        let mut facts = Facts::new(self.connection, &self.info);
+        let x = &mut *self.x;
+        facts.request = Some(&x.request);
+        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
+        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
+        facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
+        let mut edits = self.worker.edits(self.info.start);
+        routes.table().edit_response(route, entry, &mut x.response, &facts, &mut edits);
+        drop(edits);
+        self.finish_response();
+    }
+
+    /// What the connection manager adds to every response.
+    fn finish_response(&mut self) {
+        let (request, response) = (&self.x.request, &mut self.x.response);
+        let config = &self.manager.shared.config;
+        self.worker.clock.with_date(self.info.start, |date| {
+            config.finish_response(response, Some(request), date);
+        });
+    }
+
+    fn response_context(&mut self) -> ResponseContext {
+        if !self.close && self.worker.drain_close() {
+            self.manager.stats.downstream_cx_drain_close.inc();
+            self.close = true;
+        }
+        ResponseContext {
+            to_head: self.x.request.is_head(),
+            http10: self.info.version == Some(dragoman_types::Version::Http10),
+            close: self.close || self.request_refused,
+        }
+    }
+
+    fn route(&self) -> Option<&Route> {
+        self.routes.as_ref()?.route(self.route?)
+    }
+
+    /// Everything known of the request, for formatters.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        let mut facts = Facts::new(self.connection, &self.info);
+        facts.request = Some(&self.x.request);
+        facts.response = self.responded.then_some(&self.x.response);
+        facts.route_name = self.route().map(Route::name).filter(|name| !name.is_empty());
+        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
+        facts.cluster_raw = self.cluster.as_ref().map(|c| &*c.config().name);
+        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
+        let name = self.host.as_ref().map(|h| &*h.host.hostname);
+        facts.upstream_host_name = name.filter(|name| !name.is_empty());
+        facts
+    }
+}
+
+/// A request that counts as active at its cluster.
+pub(crate) struct Admitted(Rc<crate::upstream::ClusterCells>);
+
+impl Admitted {
+    fn new(cluster: &WorkerCluster) -> Admitted {
+        cluster.cells.stats.upstream_rq_active.inc();
+        Admitted(cluster.cells.clone())
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.stats.upstream_rq_active.dec();
+    }
+}
+
+/// What [`Exchange::failed`] and the resend rule ask of a failure.
+impl Exchange<'_> {
+    /// A reused connection may have been closed by its host at the very moment we used it. If the
+    /// host can't have begun to answer, and the request may be repeated (RFC 9110 section 9.2.2) and
+    /// nothing of its body is lost, it's sent again on another connection.
+    fn may_resend(&self, leased: &Leased, failure: &Failure) -> bool {
+        let idempotent = matches!(
+            self.x.request.method(),
+            b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
+        );
+        leased.reused
+            && idempotent
+            && failure.is_unanswered_close(leased)
+            && self.info.bytes_received == 0
+            && self.server.wire.is_received()
+    }
+}

@@ -1,0 +1,134 @@
+//! The answers that the way itself makes: what, with which flag, and why.
+//! The texts are Envoy's; `cause` says what Envoy doesn't: which limit, its value.
+
+use dragoman_cluster::Cluster;
+use dragoman_codec::h1::ParseError;
+use dragoman_router::Forward;
+use dragoman_types::{Flags, LocalReply};
+
+use super::patience::Expired;
+use super::{Exchange, Stop};
+use crate::upstream::WorkerCluster;
+
+impl Exchange<'_> {
+    pub(super) fn no_route(&self, cause: &'static str) -> Stop {
+        self.manager.stats.no_route.inc();
+        let reply = LocalReply::new(404, "route_not_found");
+        reply.flags(Flags::NO_ROUTE_FOUND).cause(cause).into()
+    }
+
+    pub(super) fn no_cluster(&self, forward: &Forward, name: Option<&str>) -> Stop {
+        self.manager.stats.no_cluster.inc();
+        let name = name.unwrap_or("(none named by the request)");
+        LocalReply::new(forward.cluster_not_found_status, "cluster_not_found")
+            .flags(Flags::NO_CLUSTER_FOUND)
+            .cause(format!("there is no cluster {name}"))
+            .into()
+    }
+
+    pub(super) fn no_host(&self, cluster: &WorkerCluster) -> Stop {
+        cluster.cells.stats.upstream_cx_none_healthy.inc();
+        let known = cluster.hosts.len();
+        LocalReply::new(503, "no_healthy_upstream")
+            .flags(Flags::NO_HEALTHY_UPSTREAM)
+            .body("no healthy upstream")
+            .cause(format!("cluster {}: none of {known} hosts is usable", cluster.config().name))
+            .into()
+    }
+
+    pub(super) fn overflow(&self, limit: &str, value: u32) -> Stop {
+        let reason = "upstream_reset_before_response_started{overflow}";
+        LocalReply::new(503, reason)
+            .flags(Flags::UPSTREAM_OVERFLOW)
+            .body(before_headers("overflow"))
+            .header("x-envoy-overloaded", "true")
+            .cause(format!("circuit breaker {limit} = {value} is reached"))
+            .into()
+    }
+}
+
+fn before_headers(reason: &str) -> String {
+    format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
+}
+
+pub(super) fn connect_failed(cluster: &Cluster, error: &std::io::Error) -> LocalReply {
+    let transport = transport_failure(error);
+    let details =
+        format!("upstream_reset_before_response_started{{remote_connection_failure|{transport}}}");
+    LocalReply::new(503, details)
+        .flags(Flags::UPSTREAM_CONNECTION_FAILURE)
+        .body(before_headers("remote connection failure"))
+        .cause(format!("cluster {}: connecting failed: {error}", cluster.name))
+}
+
+/// How Envoy words a failed connect: `delayed_connect_error:_Connection_refused`.
+pub(super) fn transport_failure(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("delayed_connect_error:_{}", text.replace(' ', "_"))
+}
+
+pub(super) fn connect_timeout(cluster: &Cluster) -> LocalReply {
+    let details = "upstream_reset_before_response_started{connection_timeout}";
+    LocalReply::new(503, details)
+        .flags(Flags::UPSTREAM_CONNECTION_FAILURE)
+        .body(before_headers("connection timeout"))
+        .cause(format!("cluster {}: connect_timeout = {:?}", cluster.name, cluster.connect_timeout))
+}
+
+pub(super) fn terminated() -> LocalReply {
+    LocalReply::new(503, "upstream_reset_before_response_started{connection_termination}")
+        .flags(Flags::UPSTREAM_CONNECTION_TERMINATION)
+        .body(before_headers("connection termination"))
+        .cause("the host closed the connection before it answered")
+}
+
+pub(super) fn upstream_protocol(why: &'static str) -> LocalReply {
+    LocalReply::new(502, "upstream_reset_before_response_started{protocol_error}")
+        .flags(Flags::UPSTREAM_PROTOCOL_ERROR)
+        .body(before_headers("protocol error"))
+        .cause(format!("the host's response: {why}"))
+}
+
+pub(crate) fn malformed(error: ParseError) -> LocalReply {
+    let body = match error.status() {
+        431 => "Request Header Fields Too Large",
+        _ => "Bad Request",
+    };
+    LocalReply::new(error.status(), error.details())
+        .flags(Flags::DOWNSTREAM_PROTOCOL_ERROR)
+        .body(body)
+        .cause(error.text())
+        .close()
+}
+
+pub(super) fn expired(which: Expired, request_complete: bool) -> LocalReply {
+    match which {
+        Expired::Route(limit) => LocalReply::new(504, "response_timeout")
+            .flags(Flags::UPSTREAM_REQUEST_TIMEOUT)
+            .body("upstream request timeout")
+            .cause(format!("route timeout = {limit:?}")),
+        Expired::Idle(limit) => {
+            let status = if request_complete { 504 } else { 408 };
+            LocalReply::new(status, "stream_idle_timeout")
+                .flags(Flags::STREAM_IDLE_TIMEOUT)
+                .body("stream timeout")
+                .cause(format!("stream_idle_timeout = {limit:?}"))
+        }
+        Expired::Request(limit) => LocalReply::new(408, "request_overall_timeout")
+            .body("request timeout")
+            .cause(format!("request_timeout = {limit:?}"))
+            .close(),
+        Expired::Stream(limit) => LocalReply::new(504, "max_duration_timeout")
+            .body("downstream duration timeout")
+            .cause(format!("max_stream_duration = {limit:?}")),
+    }
+}
+
+/// The head didn't come in time (`request_headers_timeout`).
+pub(crate) fn headers_timeout(limit: std::time::Duration) -> LocalReply {
+    LocalReply::new(408, "request_header_timeout")
+        .body("request header timeout")
+        .cause(format!("request_headers_timeout = {limit:?}"))
+        .close()
+}

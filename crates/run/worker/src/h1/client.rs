@@ -1,0 +1,150 @@
+//! The client's end of an HTTP/1 connection: one request at a time towards an upstream host.
+
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use dragoman_codec::h1::write::request_head;
+use dragoman_codec::h1::{Framing, Limits, Response, parse_response};
+use dragoman_net::buffer::SMALL;
+use dragoman_types::{Address, Headers, RequestHead, ResponseHead, id};
+
+use super::wire::Wire;
+use crate::stream::{Body, Sink, Source, StreamError};
+
+/// What [`Client::poll_head`] found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Head {
+    Interim,
+    Final(Response),
+}
+
+/// A connection to an upstream host.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) wire: Wire,
+    pub(crate) id: u64,
+    pub(crate) opened: Instant,
+    pub(crate) last_used: Instant,
+    pub(crate) requests: u32,
+    pub(crate) local: Option<Address>,
+    pub(crate) limits: Limits,
+    pub(crate) enable_trailers: bool,
+    /// The response said that the connection serves no other request.
+    closing: bool,
+    /// Bytes of the present response were seen.
+    pub(crate) answered: bool,
+    to_head: bool,
+}
+
+impl Client {
+    pub(crate) fn new(wire: Wire, id: u64, now: Instant, limits: Limits, trailers: bool) -> Client {
+        let local = wire.socket.local();
+        Client {
+            wire,
+            id,
+            opened: now,
+            last_used: now,
+            requests: 0,
+            local,
+            limits,
+            enable_trailers: trailers,
+            closing: false,
+            answered: false,
+            to_head: false,
+        }
+    }
+
+    /// Begins a request. `body` is the framing it came with.
+    pub(crate) fn request(&mut self, head: &RequestHead, body: Framing) {
+        let style = self.wire.style();
+        self.to_head = head.is_head();
+        self.answered = false;
+        self.requests += 1;
+        // A request without body says so unless its method never has one.
+        let bodiless = matches!(
+            head.method(),
+            b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"OPTIONS" | b"CONNECT"
+        );
+        let state_length =
+            body == Framing::None && !bodiless && !head.headers.contains(id::CONTENT_LENGTH);
+        request_head(self.wire.out(), head, body, style);
+        if state_length {
+            let out = self.wire.out();
+            out.truncate(out.len() - 2);
+            let name: &[u8] = match style {
+                dragoman_codec::h1::write::NameStyle::Lower => b"content-length",
+                _ => b"Content-Length",
+            };
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": 0\r\n\r\n");
+        }
+        self.wire.send(body, self.enable_trailers);
+    }
+
+    /// The next head of the response.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<Head, StreamError>> {
+        loop {
+            let input = self.wire.input.data();
+            self.answered |= !input.is_empty();
+            let scanned = &mut self.wire.scanned;
+            if let Some(found) = parse_response(input, scanned, &self.limits, self.to_head, head)? {
+                self.wire.input.consume(found.consumed);
+                if found.interim {
+                    return Poll::Ready(Ok(Head::Interim));
+                }
+                self.closing |= !found.keep_alive;
+                self.wire.receive(found.framing, self.limits);
+                return Poll::Ready(Ok(Head::Final(found)));
+            }
+            let limit = self.limits.head_bytes.max(SMALL);
+            if ready!(self.wire.poll_fill(cx, limit))? == 0 {
+                return Poll::Ready(Err(StreamError::Closed));
+            }
+        }
+    }
+
+    /// Whether another request may be sent: both messages are complete, nobody wants to close, and
+    /// the host sent nothing beyond its response.
+    pub(crate) fn is_reusable(&self) -> bool {
+        !self.closing
+            && !self.wire.eof
+            && self.wire.is_received()
+            && self.wire.is_sent()
+            && self.wire.input.is_empty()
+    }
+}
+
+impl Source for Client {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>> {
+        self.wire.poll_body(cx)
+    }
+    fn data(&self) -> &[u8] {
+        self.wire.data()
+    }
+    fn consume(&mut self, n: usize) {
+        self.wire.consume(n);
+    }
+    fn trailers(&self) -> Option<&Headers> {
+        self.wire.trailers().filter(|_| self.enable_trailers)
+    }
+}
+
+impl Sink for Client {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, StreamError>> {
+        self.wire.poll_write(cx, data)
+    }
+    fn finish(&mut self, trailers: Option<&Headers>) {
+        self.wire.finish(trailers);
+    }
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.wire.poll_flush(cx)
+    }
+}

@@ -1,0 +1,19 @@
+//! The driver: one thread that accepts, decides by the path crates, and moves the bytes.
+//!
+//! The request's way, in files: `worker` (accept) → `serve` (a connection's requests) → `exchange`
+//! (one request, step by step) → `upstream` (pools) → `h1` (bytes). Shares nothing with other
+//! workers but the frozen [`snapshot`].
+
+mod context;
+mod exchange;
+mod h1;
+mod manager;
+mod serve;
+pub mod snapshot;
+pub mod stats;
+mod stream;
+mod upstream;
+mod worker;
+
+pub use context::{Shared, process_ms};
+pub use worker::{Command, Handle, Load};

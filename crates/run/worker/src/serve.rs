@@ -1,0 +1,325 @@
+//! One client connection: waiting, reading heads, handing requests to the exchange, closing well.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use dragoman_codec::h1::{Limits, ParseError};
+use dragoman_http_connection_manager::Config;
+use dragoman_net::{Deadline, Socket};
+use dragoman_types::{Address, Connection};
+
+use crate::context::{Scratch, Worker};
+use crate::exchange::{Exchange, headers_timeout, malformed};
+use crate::h1::{Incoming, Server, Wire, style};
+use crate::manager::WorkerListener;
+
+/// Bytes that are read and thrown away while a closing connection waits for its client.
+const LINGER_BYTES: u64 = 1 << 20;
+
+/// What ended a wait for the next request.
+enum Waited {
+    Ready,
+    Expired,
+}
+
+/// A client connection.
+struct ClientConnection {
+    worker: Rc<Worker>,
+    listener: Rc<WorkerListener>,
+    connection: Connection,
+    server: Server,
+    deadline: Deadline,
+    requests: u64,
+    /// An idle limit or the maximum duration passed: the next response is the last.
+    draining: bool,
+    remote_close: bool,
+    bytes: (u64, u64),
+}
+
+/// Serves `socket` until it ends.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<WorkerListener>,
+    socket: Socket,
+    peer: Address,
+    local: Address,
+) {
+    socket.set_nodelay();
+    let config = &listener.manager.shared.config;
+    let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
+    let connection = Connection {
+        id: worker.next_id(),
+        direct_remote: peer,
+        local,
+        listener: listener.shared.name.clone(),
+        accepted_at: Instant::now(),
+        tls: false,
+    };
+    let server = Server::new(wire, config.http1.enable_trailers);
+    let mut client = ClientConnection {
+        worker,
+        listener,
+        connection,
+        server,
+        deadline: Deadline::default(),
+        requests: 0,
+        draining: false,
+        remote_close: false,
+        bytes: (0, 0),
+    };
+    client.count_open();
+    client.run().await;
+}
+
+impl ClientConnection {
+    async fn run(&mut self) {
+        loop {
+            if !self.wait().await {
+                return;
+            }
+            let worker = self.worker.clone();
+            let mut scratch = worker.take_scratch();
+            let keep = self.request(&mut scratch).await;
+            worker.give_scratch(scratch);
+            self.count_bytes();
+            if !keep {
+                return self.close().await;
+            }
+            self.server.wire.idle();
+        }
+    }
+
+    fn config(&self) -> &Config {
+        &self.listener.manager.shared.config
+    }
+
+    /// Waits for the first byte of a request; false: the connection is to end.
+    async fn wait(&mut self) -> bool {
+        let mut until = self.idle_until();
+        loop {
+            match self.wait_until(until).await {
+                Waited::Ready => return true,
+                // A connection that never served, or was warned already, ends.
+                Waited::Expired if self.requests == 0 || self.draining => {
+                    self.count_idle_end();
+                    return false;
+                }
+                // One that did gets a moment in which a request on its way is still served.
+                Waited::Expired => {
+                    self.draining = true;
+                    until = Instant::now().checked_add(self.config().timeouts.drain);
+                }
+            }
+        }
+    }
+
+    fn idle_until(&self) -> Option<Instant> {
+        let timeouts = &self.config().timeouts;
+        let idle = timeouts.connection_idle.and_then(|t| Instant::now().checked_add(t));
+        let accepted = self.connection.accepted_at;
+        let oldest = timeouts.max_connection.and_then(|t| accepted.checked_add(t));
+        idle.into_iter().chain(oldest).min()
+    }
+
+    async fn wait_until(&mut self, until: Option<Instant>) -> Waited {
+        poll_fn(|cx| {
+            if self.server.poll_ready(cx).is_ready() {
+                return Poll::Ready(Waited::Ready);
+            }
+            self.deadline.poll_at(cx, until).map(|()| Waited::Expired)
+        })
+        .await
+    }
+
+    /// Reads and serves one request; says whether the connection may serve another.
+    async fn request(&mut self, x: &mut Scratch) -> bool {
+        let start = Instant::now();
+        let config = self.config();
+        let limits = Limits {
+            head_bytes: config.limits.max_request_headers_bytes,
+            fields: config.limits.max_headers_count,
+        };
+        let patience = config.timeouts.request_headers;
+        let stream_idle = config.timeouts.stream_idle;
+        let until = patience.into_iter().chain(stream_idle).min();
+        let until = until.and_then(|limit| start.checked_add(limit));
+        let incoming = poll_fn(|cx| {
+            if let Poll::Ready(got) = self.server.poll_head(cx, &limits, &mut x.request) {
+                return Poll::Ready(Some(got));
+            }
+            self.deadline.poll_at(cx, until).map(|()| None)
+        })
+        .await;
+        match incoming {
+            Some(Incoming::Request(request)) => {
+                self.requests += 1;
+                let last = self.is_last();
+                let mut exchange = self.exchange(x, request, start);
+                exchange.close |= last;
+                exchange.serve().await
+            }
+            Some(Incoming::Closed) => {
+                self.remote_close = true;
+                false
+            }
+            Some(Incoming::Cut) => {
+                self.remote_close = true;
+                self.listener.manager.stats.downstream_cx_protocol_error.inc();
+                false
+            }
+            Some(Incoming::Malformed(error)) => {
+                self.count_malformed(error);
+                x.request.clear();
+                self.refuse(x, start, malformed(error)).await
+            }
+            None => {
+                self.listener.manager.stats.downstream_rq_header_timeout.inc();
+                x.request.clear();
+                self.refuse(x, start, headers_timeout(patience.unwrap_or(Duration::ZERO))).await
+            }
+        }
+    }
+
+    fn exchange<'a>(
+        &'a mut self,
+        x: &'a mut Scratch,
+        request: dragoman_codec::h1::Request,
+        start: Instant,
+    ) -> Exchange<'a> {
+        Exchange::new(
+            &self.worker,
+            &self.listener.manager,
+            &self.connection,
+            (&mut self.server, &mut self.deadline),
+            x,
+            request,
+            start,
+        )
+    }
+
+    async fn refuse(
+        &mut self,
+        x: &mut Scratch,
+        start: Instant,
+        reply: dragoman_types::LocalReply,
+    ) -> bool {
+        let nothing = dragoman_codec::h1::Request {
+            consumed: 0,
+            framing: dragoman_codec::h1::Framing::None,
+            keep_alive: false,
+            expect_continue: false,
+            upgrade: false,
+        };
+        self.exchange(x, nothing, start).refuse(reply).await;
+        false
+    }
+
+    /// The connection's own limits: this request is the last it serves.
+    fn is_last(&self) -> bool {
+        let max = self.config().limits.max_requests_per_connection;
+        let reached = max.is_some_and(|max| self.requests >= u64::from(max));
+        let stats = &self.listener.manager.stats;
+        if reached {
+            stats.downstream_cx_max_requests_reached.inc();
+        }
+        let oldest = self.config().timeouts.max_connection;
+        let too_old = oldest.is_some_and(|t| self.connection.accepted_at.elapsed() >= t);
+        reached || too_old || self.draining || self.listener.draining.get()
+    }
+
+    /// Ends our side, then waits a moment for the client to end its own: closing with unread bytes
+    /// would reset the connection and could destroy the response on its way.
+    async fn close(&mut self) {
+        let Some(patience) = self.config().timeouts.delayed_close else { return };
+        if self.remote_close || self.server.wire.eof {
+            return;
+        }
+        let until = Instant::now().checked_add(patience);
+        let before = self.server.wire.bytes_in;
+        let timed_out = poll_fn(|cx| {
+            if self.server.wire.socket.poll_shutdown(cx).is_pending() {
+                return self.deadline.poll_at(cx, until).map(|()| true);
+            }
+            loop {
+                let unread = self.server.wire.input.len();
+                self.server.wire.input.consume(unread);
+                match self.server.wire.poll_fill(cx, usize::MAX) {
+                    Poll::Ready(Ok(n)) if n > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(false),
+                    Poll::Pending => return self.deadline.poll_at(cx, until).map(|()| true),
+                }
+                if self.server.wire.bytes_in - before > LINGER_BYTES {
+                    return Poll::Ready(true);
+                }
+            }
+        })
+        .await;
+        if timed_out {
+            self.listener.manager.stats.downstream_cx_delayed_close_timeout.inc();
+        }
+    }
+
+    fn count_open(&self) {
+        let stats = &self.listener.manager.stats;
+        stats.downstream_cx_total.inc();
+        stats.downstream_cx_active.inc();
+        stats.downstream_cx_http1_total.inc();
+        stats.downstream_cx_http1_active.inc();
+        self.listener.stats.downstream_cx_total.inc();
+        self.listener.stats.downstream_cx_active.inc();
+        self.listener.handler.downstream_cx_total.inc();
+        self.listener.handler.downstream_cx_active.inc();
+        self.worker.connections.set(self.worker.connections.get() + 1);
+    }
+
+    fn count_malformed(&self, error: ParseError) {
+        let stats = &self.listener.manager.stats;
+        stats.downstream_cx_protocol_error.inc();
+        if error.status() == 431 {
+            stats.downstream_rq_too_large.inc();
+        }
+    }
+
+    fn count_idle_end(&self) {
+        let stats = &self.listener.manager.stats;
+        let oldest = self.config().timeouts.max_connection;
+        if oldest.is_some_and(|t| self.connection.accepted_at.elapsed() >= t) {
+            stats.downstream_cx_max_duration_reached.inc();
+        } else {
+            stats.downstream_cx_idle_timeout.inc();
+        }
+    }
+
+    fn count_bytes(&mut self) {
+        let stats = &self.listener.manager.stats;
+        let (bytes_in, bytes_out) = (self.server.wire.bytes_in, self.server.wire.bytes_out);
+        stats.downstream_cx_rx_bytes_total.add(bytes_in - self.bytes.0);
+        stats.downstream_cx_tx_bytes_total.add(bytes_out - self.bytes.1);
+        self.bytes = (bytes_in, bytes_out);
+    }
+}
+
+/// However a connection ends (closed, cut, a panic in its request), it is counted.
+impl Drop for ClientConnection {
+    fn drop(&mut self) {
+        self.count_bytes();
+        let stats = &self.listener.manager.stats;
+        stats.downstream_cx_active.dec();
+        stats.downstream_cx_http1_active.dec();
+        stats.downstream_cx_destroy.inc();
+        if self.remote_close || self.server.wire.eof {
+            stats.downstream_cx_destroy_remote.inc();
+        } else {
+            stats.downstream_cx_destroy_local.inc();
+        }
+        let length = self.connection.accepted_at.elapsed().as_millis() as u64;
+        stats.downstream_cx_length_ms.record(length);
+        self.listener.stats.downstream_cx_active.dec();
+        self.listener.stats.downstream_cx_destroy.inc();
+        self.listener.stats.downstream_cx_length_ms.record(length);
+        self.listener.handler.downstream_cx_active.dec();
+        self.worker.connections.set(self.worker.connections.get() - 1);
+    }
+}

@@ -1,0 +1,81 @@
+//! What the control thread publishes and all workers share: compiled, frozen, resolved.
+
+use std::sync::Arc;
+
+use dragoman_cluster::{Cluster, Hosts};
+use dragoman_http_connection_manager as hcm;
+use dragoman_loggers::AccessLog;
+use dragoman_router::RouteTable;
+use dragoman_stats::ScopeHandle;
+use dragoman_types::Address;
+use rustc_hash::FxHashMap;
+
+use crate::stats::{
+    ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats, HttpStats,
+    ListenerHttpStats, ListenerStats, OriginStats, RouteStats,
+};
+
+/// One version of everything.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub version: u64,
+    pub listeners: Vec<Arc<Listener>>,
+    pub clusters: FxHashMap<Box<str>, Arc<ClusterEntry>>,
+    pub routes: FxHashMap<Box<str>, Arc<Routes>>,
+}
+
+/// A cluster with its present hosts.
+#[derive(Debug)]
+pub struct ClusterEntry {
+    pub config: Arc<Cluster>,
+    pub hosts: Arc<Hosts>,
+    pub stats: ScopeHandle<ClusterStats>,
+    pub responses: ScopeHandle<ClusterResponseStats>,
+    pub internal: ScopeHandle<OriginStats>,
+    pub external: ScopeHandle<OriginStats>,
+    /// By place in `hosts`.
+    pub host_stats: Vec<ScopeHandle<HostStats>>,
+}
+
+/// A route configuration with the stats of each route.
+#[derive(Debug)]
+pub struct Routes {
+    pub table: Arc<RouteTable>,
+    /// By [`dragoman_router::Route::index`].
+    pub stats: Vec<ScopeHandle<RouteStats>>,
+}
+
+/// Where a connection manager's routes come from.
+#[derive(Debug)]
+pub enum RouteSource {
+    Inline(Arc<Routes>),
+    /// By name from the snapshot (`rds`).
+    Named(Box<str>),
+}
+
+/// One compiled HTTP connection manager.
+#[derive(Debug)]
+pub struct ConnectionManager {
+    pub config: Arc<hcm::Config>,
+    pub routes: RouteSource,
+    pub access_logs: Arc<Vec<AccessLog>>,
+    pub suppress_envoy_headers: bool,
+    pub stats: ScopeHandle<HttpStats>,
+    pub codec: ScopeHandle<CodecStats>,
+    pub listener_http: ScopeHandle<ListenerHttpStats>,
+}
+
+/// One compiled listener.
+#[derive(Debug)]
+pub struct Listener {
+    /// Tells versions of one listener apart.
+    pub config_id: usize,
+    pub name: Box<str>,
+    /// Bound addresses, real ports.
+    pub addresses: Vec<Address>,
+    pub inbound: bool,
+    pub manager: Arc<ConnectionManager>,
+    pub stats: ScopeHandle<ListenerStats>,
+    /// By worker.
+    pub handlers: Vec<ScopeHandle<HandlerStats>>,
+}

@@ -1,0 +1,104 @@
+//! What the exchange moves bytes between: one HTTP stream's receiving and sending half, whatever the
+//! protocol. HTTP/1 implements them over a connection, HTTP/2 and HTTP/3 over a stream of one.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use dragoman_codec::h1::ParseError;
+use dragoman_types::Headers;
+
+/// Why a stream can't go on.
+#[derive(Debug)]
+pub(crate) enum StreamError {
+    /// The peer ended its side before the message was complete.
+    Closed,
+    /// The transport failed.
+    Io(io::Error),
+    /// The peer broke the protocol.
+    Protocol(ParseError),
+}
+
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> Self {
+        StreamError::Io(error)
+    }
+}
+
+impl From<ParseError> for StreamError {
+    fn from(error: ParseError) -> Self {
+        StreamError::Protocol(error)
+    }
+}
+
+/// What [`Source::poll_body`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Body {
+    /// [`Source::data`] holds at least one byte.
+    Data,
+    /// The body is over; [`Source::trailers`] may hold some.
+    End,
+}
+
+/// The receiving half.
+pub(crate) trait Source {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>>;
+    /// Body bytes at hand.
+    fn data(&self) -> &[u8];
+    /// The first `n` bytes of [`Source::data`] are dealt with.
+    fn consume(&mut self, n: usize);
+    fn trailers(&self) -> Option<&Headers>;
+}
+
+/// The sending half.
+pub(crate) trait Sink {
+    /// Takes some of `data`: what it took is framed and sent or kept for the next flush.
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8])
+    -> Poll<Result<usize, StreamError>>;
+    /// The body is over.
+    fn finish(&mut self, trailers: Option<&Headers>);
+    /// Ready once everything taken is with the kernel.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>>;
+}
+
+/// Which side of a [`pump`] failed.
+#[derive(Debug)]
+pub(crate) enum PumpError {
+    Source(StreamError),
+    Sink(StreamError),
+}
+
+/// Moves body bytes until the source is over and everything is flushed; `moved` counts them.
+/// The sink's back-pressure stops the reading, so memory stays bounded by the two buffers.
+pub(crate) fn pump(
+    source: &mut impl Source,
+    sink: &mut impl Sink,
+    moved: &mut u64,
+    finished: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), PumpError>> {
+    while !*finished {
+        match source.poll_body(cx) {
+            Poll::Ready(Ok(Body::Data)) => match sink.poll_write(cx, source.data()) {
+                Poll::Ready(Ok(n)) => {
+                    source.consume(n);
+                    *moved += n as u64;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Sink(error))),
+                Poll::Pending => return Poll::Pending,
+            },
+            Poll::Ready(Ok(Body::End)) => {
+                sink.finish(source.trailers());
+                *finished = true;
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Source(error))),
+            Poll::Pending => {
+                // Nothing more for now: what was taken must not wait for what comes.
+                return match sink.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(PumpError::Sink(error))),
+                    _ => Poll::Pending,
+                };
+            }
+        }
+    }
+    sink.poll_flush(cx).map_err(PumpError::Sink)
+}

@@ -1,0 +1,304 @@
+//! A worker's view of the clusters: balancers, pools and this worker's cells of their stats.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
+use dragoman_pool::{Acquired, Pool, Room};
+use dragoman_stats::Shard;
+use rustc_hash::FxHashMap;
+
+use crate::h1::Client;
+use crate::snapshot::ClusterEntry;
+use crate::stats::{ClusterResponseStats, ClusterStats, HostStats, OriginStats};
+
+/// One host on this worker. Outlives the host set that it came with while its address stays.
+pub(crate) struct WorkerHost {
+    pub(crate) host: Arc<Host>,
+    pub(crate) pool: Pool<Client>,
+    pub(crate) stats: Shard<HostStats>,
+    /// Every worker's cells, for policies that ask how busy the host is.
+    shards: Box<[Shard<HostStats>]>,
+    pub(crate) cluster: Rc<ClusterCells>,
+}
+
+/// The cells of a cluster that this worker writes, and the others' that it reads.
+pub(crate) struct ClusterCells {
+    pub(crate) stats: Shard<ClusterStats>,
+    pub(crate) responses: Shard<ClusterResponseStats>,
+    pub(crate) internal: Shard<OriginStats>,
+    pub(crate) external: Shard<OriginStats>,
+    shards: Box<[Shard<ClusterStats>]>,
+}
+
+impl ClusterCells {
+    fn sum(&self, of: impl Fn(&ClusterStats) -> i64) -> u64 {
+        self.shards.iter().map(|shard| of(shard)).sum::<i64>().max(0) as u64
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.sum(|s| s.upstream_cx_active.value())
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.sum(|s| s.upstream_rq_active.value())
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        self.sum(|s| s.upstream_rq_pending_active.value())
+    }
+}
+
+/// One cluster on this worker.
+pub(crate) struct WorkerCluster {
+    pub(crate) entry: Arc<ClusterEntry>,
+    pub(crate) hosts: Vec<Rc<WorkerHost>>,
+    pub(crate) cells: Rc<ClusterCells>,
+    balancer: RefCell<Box<dyn Balancer>>,
+}
+
+impl WorkerCluster {
+    /// Builds the worker's side of `entry`; hosts that `old` had at the same address keep their
+    /// pools.
+    pub(crate) fn new(
+        entry: &Arc<ClusterEntry>,
+        worker: usize,
+        workers: usize,
+        old: Option<&WorkerCluster>,
+        seed: u64,
+    ) -> WorkerCluster {
+        let cells = match old {
+            Some(old) if Arc::ptr_eq(&old.entry.config, &entry.config) => old.cells.clone(),
+            _ => Rc::new(ClusterCells {
+                stats: entry.stats.shard(worker),
+                responses: entry.responses.shard(worker),
+                internal: entry.internal.shard(worker),
+                external: entry.external.shard(worker),
+                shards: (0..workers).map(|i| entry.stats.shard(i)).collect(),
+            }),
+        };
+        let host = |(place, host): (usize, &Arc<Host>)| {
+            let kept = old.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
+            if let Some(kept) = kept {
+                return kept.clone();
+            }
+            let handle = &entry.host_stats[place];
+            Rc::new(WorkerHost {
+                host: host.clone(),
+                pool: Pool::default(),
+                stats: handle.shard(worker),
+                shards: (0..workers).map(|i| handle.shard(i)).collect(),
+                cluster: cells.clone(),
+            })
+        };
+        let hosts = entry.hosts.all().iter().enumerate().map(host).collect();
+        let balancer = RefCell::new(entry.config.policy.balancer(&entry.hosts, seed));
+        WorkerCluster { entry: entry.clone(), hosts, cells, balancer }
+    }
+
+    pub(crate) fn config(&self) -> &Cluster {
+        &self.entry.config
+    }
+
+    /// The host that serves the next request.
+    pub(crate) fn pick(&self, random: &mut dyn FnMut() -> u64) -> Option<Rc<WorkerHost>> {
+        if self.entry.hosts.panic() {
+            self.cells.stats.lb_healthy_panic.inc();
+        }
+        let active = |place: usize| {
+            let shards = self.hosts[place].shards.iter();
+            shards.map(|s| s.rq_active.value()).sum::<i64>().max(0) as u64
+        };
+        let place = self.balancer.borrow_mut().pick(&mut Pick { random, active: &active })?;
+        self.hosts.get(place).cloned()
+    }
+}
+
+impl WorkerHost {
+    /// Asks the pool, within the cluster's limits.
+    pub(crate) fn acquire(&self, limits: &Thresholds, now: Instant, cluster: &Cluster) -> Acquired<Client> {
+        let room = || Room {
+            may_connect: self.cluster.connections() < u64::from(limits.max_connections),
+            may_wait: self.cluster.pending() < u64::from(limits.max_pending_requests),
+        };
+        let idle_limit = cluster.http.idle_timeout;
+        let alive = |client: &Client| {
+            let stale = idle_limit.is_some_and(|t| now.saturating_duration_since(client.last_used) >= t);
+            !stale && !client.wire.socket.has_news()
+        };
+        self.pool.acquire(room, alive, |client| self.gone(client, Gone::Remote, now))
+    }
+
+    /// Counts a connection that begins to be opened.
+    pub(crate) fn opening(&self) {
+        let stats = &self.cluster.stats;
+        stats.upstream_cx_total.inc();
+        stats.upstream_cx_http1_total.inc();
+        stats.upstream_cx_active.inc();
+        self.stats.cx_total.inc();
+        self.stats.cx_active.inc();
+    }
+
+    /// Counts a connection that could not be opened, and gives its place in the pool back.
+    pub(crate) fn failed(&self, timeout: bool) {
+        let stats = &self.cluster.stats;
+        stats.upstream_cx_active.dec();
+        stats.upstream_cx_connect_fail.inc();
+        stats.upstream_cx_destroy.inc();
+        if timeout {
+            stats.upstream_cx_connect_timeout.inc();
+            stats.upstream_cx_destroy_local.inc();
+        } else {
+            stats.upstream_cx_destroy_remote.inc();
+        }
+        self.stats.cx_active.dec();
+        self.stats.cx_connect_fail.inc();
+        self.pool.closed();
+    }
+
+    /// Counts the end of a connection that is no longer in the pool's lists.
+    fn gone(&self, client: Client, how: Gone, now: Instant) {
+        let stats = &self.cluster.stats;
+        stats.upstream_cx_active.dec();
+        self.stats.cx_active.dec();
+        stats.upstream_cx_destroy.inc();
+        let active = how == Gone::LocalActive || how == Gone::RemoteActive;
+        match how {
+            Gone::Local | Gone::LocalActive => stats.upstream_cx_destroy_local.inc(),
+            Gone::Remote | Gone::RemoteActive => stats.upstream_cx_destroy_remote.inc(),
+        }
+        if active {
+            stats.upstream_cx_destroy_with_active_rq.inc();
+            match how {
+                Gone::LocalActive => stats.upstream_cx_destroy_local_with_active_rq.inc(),
+                _ => stats.upstream_cx_destroy_remote_with_active_rq.inc(),
+            }
+        }
+        stats.upstream_rq_per_cx.record(u64::from(client.requests));
+        let length = now.saturating_duration_since(client.opened);
+        stats.upstream_cx_length_ms.record(length.as_millis() as u64);
+    }
+
+    /// Closes idle connections that their host closed, or that idled too long.
+    pub(crate) fn sweep(&self, now: Instant, cluster: &Cluster) {
+        let limit = cluster.http.idle_timeout;
+        let idle = |c: &Client| limit.is_some_and(|t| now.saturating_duration_since(c.last_used) >= t);
+        let old = |c: &Client| {
+            let limit = cluster.http.max_connection_duration;
+            limit.is_some_and(|t| now.saturating_duration_since(c.opened) >= t)
+        };
+        self.pool.sweep(idle, |client| {
+            self.cluster.stats.upstream_cx_idle_timeout.inc();
+            self.gone(client, Gone::Local, now);
+        });
+        self.pool.sweep(old, |client| {
+            self.cluster.stats.upstream_cx_max_duration_reached.inc();
+            self.gone(client, Gone::Local, now);
+        });
+        self.pool.sweep(
+            |client| client.wire.socket.has_news(),
+            |client| self.gone(client, Gone::Remote, now),
+        );
+    }
+}
+
+/// Who ended an upstream connection, and whether a request was on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gone {
+    Local,
+    Remote,
+    LocalActive,
+    RemoteActive,
+}
+
+/// A connection in use. However the request ends, the pool hears of it.
+pub(crate) struct Leased {
+    client: Option<Client>,
+    pub(crate) host: Rc<WorkerHost>,
+    /// What to count if it isn't given back.
+    pub(crate) fate: Gone,
+    /// It had served requests before this one.
+    pub(crate) reused: bool,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+impl Leased {
+    pub(crate) fn new(client: Client, host: Rc<WorkerHost>) -> Leased {
+        let reused = client.requests > 0;
+        let (bytes_in, bytes_out) = (client.wire.bytes_in, client.wire.bytes_out);
+        Leased { client: Some(client), host, fate: Gone::LocalActive, reused, bytes_in, bytes_out }
+    }
+
+    /// The connection; there is one until [`Leased::give_back`].
+    pub(crate) fn client(&mut self) -> &mut Client {
+        // Only `give_back` and `drop` empty it, and both end the lease.
+        self.client.as_mut().expect("a lease holds its connection until it ends")
+    }
+
+    /// The host sent something since the request began.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.client.as_ref().is_some_and(|c| c.answered || !c.wire.input.is_empty())
+    }
+
+    /// The request is over: back into the pool if it can serve another one.
+    pub(crate) fn give_back(mut self, now: Instant, max_requests: u32) {
+        let Some(mut client) = self.client.take() else { return };
+        let worn = max_requests > 0 && client.requests >= max_requests;
+        if worn {
+            self.host.cluster.stats.upstream_cx_max_requests.inc();
+        }
+        self.account(&client);
+        if client.is_reusable() && !worn {
+            client.last_used = now;
+            client.wire.idle();
+            self.host.pool.release(client);
+        } else {
+            let how = if client.wire.eof { Gone::Remote } else { Gone::Local };
+            self.host.gone(client, how, now);
+            self.host.pool.closed();
+        }
+    }
+
+    fn account(&self, client: &Client) {
+        let stats = &self.host.cluster.stats;
+        stats.upstream_cx_rx_bytes_total.add(client.wire.bytes_in - self.bytes_in);
+        stats.upstream_cx_tx_bytes_total.add(client.wire.bytes_out - self.bytes_out);
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.account(&client);
+            let now = Instant::now();
+            self.host.gone(client, self.fate, now);
+            self.host.pool.closed();
+        }
+    }
+}
+
+/// Builds this worker's clusters for a new snapshot; unchanged ones stay as they are.
+pub(crate) fn rebuild(
+    entries: &FxHashMap<Box<str>, Arc<ClusterEntry>>,
+    old: &FxHashMap<Box<str>, Rc<WorkerCluster>>,
+    worker: usize,
+    workers: usize,
+    mut seed: impl FnMut() -> u64,
+) -> FxHashMap<Box<str>, Rc<WorkerCluster>> {
+    let mut clusters = FxHashMap::default();
+    for (name, entry) in entries {
+        let before = old.get(name);
+        let cluster = match before {
+            Some(same) if Arc::ptr_eq(&same.entry, entry) => same.clone(),
+            _ => {
+                let before = before.map(Rc::as_ref);
+                Rc::new(WorkerCluster::new(entry, worker, workers, before, seed()))
+            }
+        };
+        clusters.insert(name.clone(), cluster);
+    }
+    clusters
+}

@@ -1,0 +1,236 @@
+//! A worker's thread: its runtime, its listeners, and what the control thread tells it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dragoman_loggers::LogBuffers;
+use dragoman_net::{Bound, Listener};
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, LocalSet};
+
+use crate::context::{Shared, Worker};
+use crate::manager::WorkerListener;
+use crate::serve::serve;
+use crate::snapshot::Snapshot;
+
+/// What the control thread tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// A new version, with the sockets of its listeners by name.
+    Apply(Arc<Snapshot>, FxHashMap<Box<str>, Arc<Vec<Bound>>>),
+    /// Stop accepting; `true`: only listeners of inbound traffic.
+    StopListeners { inbound_only: bool },
+    /// Hand what was logged to the writer.
+    FlushLogs,
+    Stop,
+}
+
+/// What a worker tells of itself.
+#[derive(Debug, Default)]
+pub struct Load {
+    pub connections: AtomicU64,
+    pub requests: AtomicU64,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Handle {
+    commands: UnboundedSender<Command>,
+    pub load: Arc<Load>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Starts worker `index` of `workers`.
+    ///
+    /// # Errors
+    /// When the thread or its runtime can't be made.
+    pub fn start(
+        index: usize,
+        workers: usize,
+        shared: Arc<Shared>,
+        logs: LogBuffers,
+        flush: Duration,
+    ) -> std::io::Result<Handle> {
+        let (commands, inbox) = unbounded_channel();
+        let load = Arc::new(Load::default());
+        let seen = load.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(
+            move || {
+                let worker = Rc::new(Worker::new(index, workers, shared, logs));
+                let tasks = LocalSet::new();
+                tasks.block_on(&runtime, run(worker, inbox, seen, flush));
+            },
+        )?;
+        Ok(Handle { commands, load, thread: Some(thread) })
+    }
+
+    /// Tells the worker something; a worker that ended hears nothing.
+    pub fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Where commands may be sent from other threads.
+    pub fn sender(&self) -> UnboundedSender<Command> {
+        self.commands.clone()
+    }
+
+    /// Ends the worker and waits for its thread.
+    pub fn stop(&mut self) {
+        self.tell(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One listener as this worker runs it.
+struct Running {
+    present: Rc<RefCell<Rc<WorkerListener>>>,
+    sockets: Arc<Vec<Bound>>,
+    tasks: Vec<AbortHandle>,
+}
+
+type Listeners = FxHashMap<Box<str>, Running>;
+
+/// How often idle connections are looked through and the load is told.
+const TICK: Duration = Duration::from_millis(500);
+
+async fn run(
+    worker: Rc<Worker>,
+    mut inbox: UnboundedReceiver<Command>,
+    load: Arc<Load>,
+    flush: Duration,
+) {
+    let mut listeners = Listeners::default();
+    let mut tick = tokio::time::interval(TICK);
+    let mut flushed = Instant::now();
+    loop {
+        tokio::select! {
+            command = inbox.recv() => match command {
+                None | Some(Command::Stop) => break,
+                Some(command) => obey(&worker, &mut listeners, command),
+            },
+            _ = tick.tick() => {
+                let now = Instant::now();
+                worker.clock.resync();
+                worker.sweep(now);
+                if now.saturating_duration_since(flushed) >= flush {
+                    flushed = now;
+                    worker.logs.borrow_mut().flush();
+                }
+            }
+        }
+        load.connections.store(worker.connections.get() as u64, Ordering::Relaxed);
+        load.requests.store(worker.requests.get() as u64, Ordering::Relaxed);
+    }
+    worker.logs.borrow_mut().flush();
+}
+
+fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
+    match command {
+        Command::Apply(snapshot, sockets) => {
+            worker.apply(&snapshot);
+            apply_listeners(worker, listeners, &snapshot, &sockets);
+        }
+        Command::StopListeners { inbound_only } => {
+            for running in listeners.values() {
+                let listener = running.present.borrow().clone();
+                if !inbound_only || listener.shared.inbound {
+                    stop(running);
+                }
+            }
+        }
+        Command::FlushLogs => worker.logs.borrow_mut().flush(),
+        Command::Stop => {}
+    }
+}
+
+fn stop(running: &Running) {
+    running.present.borrow().draining.set(true);
+    for task in &running.tasks {
+        task.abort();
+    }
+}
+
+fn apply_listeners(
+    worker: &Rc<Worker>,
+    listeners: &mut Listeners,
+    snapshot: &Snapshot,
+    sockets: &FxHashMap<Box<str>, Arc<Vec<Bound>>>,
+) {
+    listeners.retain(|name, running| {
+        let kept = snapshot.listeners.iter().any(|l| l.name == *name)
+            && sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets));
+        if !kept {
+            stop(running);
+        }
+        kept
+    });
+    for shared in &snapshot.listeners {
+        let Some(bound) = sockets.get(&shared.name) else { continue };
+        match listeners.get(&shared.name) {
+            Some(running) if Arc::ptr_eq(&running.present.borrow().shared, shared) => {}
+            Some(running) => {
+                // New connections come by the new version; those that are open keep theirs.
+                let next = Rc::new(WorkerListener::new(shared, worker.index));
+                running.present.replace(next).draining.set(true);
+            }
+            None => {
+                let present = Rc::new(WorkerListener::new(shared, worker.index));
+                let present = Rc::new(RefCell::new(present));
+                let accepting = bound.iter().map(|b| accept_on(worker, &present, b));
+                let tasks = accepting.collect();
+                let running = Running { present, sockets: bound.clone(), tasks };
+                listeners.insert(shared.name.clone(), running);
+            }
+        }
+    }
+}
+
+fn accept_on(
+    worker: &Rc<Worker>,
+    present: &Rc<RefCell<Rc<WorkerListener>>>,
+    bound: &Bound,
+) -> AbortHandle {
+    let (worker, present) = (worker.clone(), present.clone());
+    let listener = bound.listener(worker.index);
+    let address = bound.address.clone();
+    let task = tokio::task::spawn_local(async move {
+        let Ok(listener) = listener else { return };
+        accept(worker, present, listener, address).await;
+    });
+    task.abort_handle()
+}
+
+/// Wait this long after accept failed (out of descriptors): trying at once would only spin.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+async fn accept(
+    worker: Rc<Worker>,
+    present: Rc<RefCell<Rc<WorkerListener>>>,
+    listener: Listener,
+    address: dragoman_types::Address,
+) {
+    loop {
+        match poll_fn(|cx| listener.poll_accept(cx)).await {
+            Ok((socket, peer)) => {
+                let local = socket.local().unwrap_or_else(|| address.clone());
+                let config = present.borrow().clone();
+                let serving = serve(worker.clone(), config, socket, peer, local);
+                // A panic ends its own connection only: the task is its boundary.
+                tokio::task::spawn_local(serving);
+            }
+            Err(_) => {
+                present.borrow().stats.downstream_global_cx_overflow.inc();
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
