@@ -54,13 +54,13 @@ pub fn unpack<T: Message + Name + Default>(any: &wkt::Any, faults: &mut Faults) 
     }
 }
 
-/// Compiles a regular expression with RE2's meaning: linear time, no look-around, bounded size.
+/// Compiles a regular expression with RE2's meaning over bytes, as Envoy runs it: linear time, no
+/// look-around, bounded size.
 /// Envoy matches the whole text: pass `whole = true` for matchers, `false` for substitutions.
 pub fn regex(pattern: &str, whole: bool, faults: &mut Faults) -> Option<regex::bytes::Regex> {
     let pattern = re2::translate(pattern);
     let pattern = if whole { format!("^(?:{pattern})$") } else { pattern };
-    // RE2's "." matches any byte sequence that is one character; invalid UTF-8 must not panic.
-    match regex::bytes::RegexBuilder::new(&pattern).size_limit(8 << 20).build() {
+    match regex::bytes::RegexBuilder::new(&pattern).unicode(false).size_limit(8 << 20).build() {
         Ok(compiled) => Some(compiled),
         Err(error) => {
             faults.add("bad-regex", error.to_string());
