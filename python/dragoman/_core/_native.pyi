@@ -113,6 +113,8 @@ class Engine:
     ) -> None: ...
     def publish(self, changes: Sequence[Change]) -> Published:
         """Applies all of `changes` or none. Raises PublishError, BindError."""
+    def check(self, changes: Sequence[Change]) -> None:
+        """Compiles `changes` as publish would; binds and applies nothing. Raises PublishError."""
     def start(self) -> None:
         """Starts the workers (accepting begins). Listeners published before are bound already."""
     def wait_initialized(self, timeout_s: float) -> bool:
@@ -120,6 +122,8 @@ class Engine:
     def stop(self) -> None:
         """Ends the workers: connections are closed as they are. Idempotent."""
     def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None: ...
+    def stop_listening(self, *, inbound_only: bool = False) -> None:
+        """Stops accepting; connections live on and are asked to close."""
     def active_requests(self) -> int: ...
     def active_connections(self) -> int: ...
     def set_health_check_failed(self, failed: bool) -> None: ...

@@ -1,14 +1,13 @@
 """What the admin pages ask of the process they belong to, and nothing else of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from dragoman.stats.model import Metric
+if TYPE_CHECKING:
+    from dragoman.stats.model import Metric
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """A piece of the running configuration.
 
     Attributes:
@@ -74,7 +73,7 @@ class Listener(Protocol):
 class Engine(Protocol):
     """The part of `dragoman._core.Engine` that pages use."""
 
-    def stats(self) -> Sequence[Metric]: ...
+    def stats(self) -> "Sequence[Metric]": ...
     def clusters(self) -> Sequence[Cluster]: ...
     def listeners(self) -> Sequence[Listener]: ...
     def reset_counters(self) -> None: ...

@@ -59,8 +59,7 @@ def make_options(parser: Parser, values: argparse.Namespace) -> Options:
     given = {
         flag.dest: getattr(values, flag.dest)
         for flag in FLAGS
-        if getattr(values, flag.dest) not in (None, False)
-        and flag.dest in Options.__dataclass_fields__
+        if getattr(values, flag.dest) not in (None, False) and flag.dest in Options._fields
     }
     given["log_level"] = _level(given.get("log_level", "info"))
     given["component_log_level"] = _components(parser, values.component_log_level or "")

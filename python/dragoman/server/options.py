@@ -1,12 +1,14 @@
-"""What the command line decides: one frozen value, with Envoy's defaults and names."""
+"""What the command line decides: one frozen value, with Envoy's defaults and names.
 
-from dataclasses import dataclass, field
+A NamedTuple, because importing dataclasses takes a tenth of the time to the first connection.
+"""
+
+from typing import NamedTuple
 
 DEFAULT_LOG_FORMAT = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v"
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """A field is named as its command-line option; durations carry their unit in the name."""
 
     config_path: str = ""
@@ -43,7 +45,7 @@ class Options:
     #: (tag, value): on every metric
     stats_tag: tuple[tuple[str, str], ...] = ()
     #: Options given that have no effect here: (option, why)
-    without_effect: tuple[tuple[str, str], ...] = field(default=())
+    without_effect: tuple[tuple[str, str], ...] = ()
 
     @property
     def command_line(self) -> dict[str, object]:

@@ -23,6 +23,6 @@ def test_every_option_of_envoy_is_known() -> None:
 
 def test_an_option_has_an_effect_or_a_reason_why_not() -> None:
     handled = {"version", "hot_restart_version", "disable_extensions", "allow_unknown_fields"}
-    stored = set(Options.__dataclass_fields__)
+    stored = set(Options._fields)
     for flag in FLAGS:
         assert flag.without_effect or flag.dest in stored | handled, flag.names

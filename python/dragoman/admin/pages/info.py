@@ -1,11 +1,10 @@
 """Pages about the process: /ready, /server_info, /memory, /runtime and what is empty so far."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from dragoman.admin.answer import Answer, json_answer
 from dragoman.admin.face import Proxy
+from dragoman.admin.memory import memory_usage
 from dragoman.admin.query import Query
 
 
@@ -33,18 +32,6 @@ def memory(_proxy: Proxy, _query: Query) -> Answer:
             "total_physical_bytes": str(usage["physical_size"]),
         }
     )
-
-
-def memory_usage() -> dict[str, int]:
-    """Bytes: allocated (private pages in use), heap_size (data segment), physical_size (RSS)."""
-    page = os.sysconf("SC_PAGESIZE")
-    # size resident shared text lib data dt, in pages (proc(5))
-    columns = [int(n) * page for n in Path("/proc/self/statm").read_text().split()]
-    return {
-        "allocated": columns[1] - columns[2],
-        "heap_size": columns[5],
-        "physical_size": columns[1],
-    }
 
 
 def certs(_proxy: Proxy, _query: Query) -> Answer:
