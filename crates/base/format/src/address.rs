@@ -1,7 +1,7 @@
 //! Addresses of the two connections, whole or in parts.
 
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dragoman_types::{Address, Facts};
 
@@ -51,7 +51,13 @@ impl Part {
             (Part::EndpointId, _) => text(Some(b""), out),
             (Part::Port, Address::Ip(socket)) => number(u64::from(socket.port()), out),
             (Part::Port, Address::Pipe(_)) => Wrote::Nothing,
+            (Part::WithoutPort(None), Address::Ip(SocketAddr::V4(socket))) => {
+                quad(*socket.ip(), None, out)
+            }
             (Part::WithoutPort(bits), Address::Ip(socket)) => network(socket.ip(), bits, out),
+            (Part::Whole, Address::Ip(SocketAddr::V4(socket))) => {
+                quad(*socket.ip(), Some(socket.port()), out)
+            }
             (Part::Whole, Address::Ip(socket)) => display(socket, out),
             (Part::Whole | Part::WithoutPort(_), Address::Pipe(path)) => {
                 display(path.display(), out)
@@ -63,6 +69,22 @@ impl Part {
 fn display(value: impl std::fmt::Display, out: &mut Vec<u8>) -> Wrote {
     // A Vec takes every byte.
     let _ = write!(out, "{value}");
+    Wrote::Text
+}
+
+/// `1.2.3.4:5`. In every line of a log: the standard formatter would take a quarter of the line's time.
+fn quad(ip: Ipv4Addr, port: Option<u16>, out: &mut Vec<u8>) -> Wrote {
+    let mut buffer = itoa::Buffer::new();
+    for (index, octet) in ip.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        out.extend_from_slice(buffer.format(octet).as_bytes());
+    }
+    if let Some(port) = port {
+        out.push(b':');
+        out.extend_from_slice(buffer.format(port).as_bytes());
+    }
     Wrote::Text
 }
 

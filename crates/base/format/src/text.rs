@@ -2,7 +2,7 @@
 
 use dragoman_types::{Facts, Faults};
 
-use crate::op::Wrote;
+use crate::op::{Op, Wrote};
 use crate::parse::{Piece, pieces};
 use crate::scratch::Scratch;
 
@@ -23,9 +23,12 @@ pub struct Format {
 }
 
 impl Format {
-    /// For a header's value and everything else where a missing value is an empty one.
+    /// For a header's value and everything else where a missing value is an empty one. There is no
+    /// local reply's body for a header: it could hold newlines, and Envoy gives none either.
     pub fn parse(text: &str, faults: &mut Faults) -> Format {
-        Format { pieces: pieces(text, faults).into(), missing: b"" }
+        let mut pieces = pieces(text, faults);
+        pieces.retain(|piece| !matches!(piece, Piece::Step(step) if step.op == Op::LocalReplyBody));
+        Format { pieces: pieces.into(), missing: b"" }
     }
 
     /// For a line or a body: a missing value is `-`, or nothing with `omit_empty_values`.

@@ -27,7 +27,8 @@ fn value(format: &str, path: &str, remote: &str) -> Option<String> {
     let format = Format::parse(format, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     let connection = connection(remote);
-    let info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    info.local_reply_body = Some("a body\r\nx-evil: 1".into());
     let mut head = RequestHead::default();
     head.headers.push(b":path", path.as_bytes());
     head.headers.push(b"x-empty", b"");
@@ -60,6 +61,21 @@ fn header_values_are_what_envoy_adds_or_leaves_out() {
     }
     assert_eq!(Format::parse("a%%", &mut Faults::new()).as_literal(), Some(&b"a%"[..]));
     assert_eq!(Format::parse("%PATH%", &mut Faults::new()).as_literal(), None);
+}
+
+#[test]
+fn a_body_has_the_local_replys_body_and_a_log_line_has_not() {
+    let format = Format::parse_line("[%LOCAL_REPLY_BODY%]", false, &mut Faults::new());
+    let connection = connection("/a");
+    let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    info.local_reply_body = Some("no route".into());
+    let facts = Facts::new(&connection, &info);
+    let mut scratch = Scratch::new(SystemTime::now(), Instant::now());
+    let mut out = Vec::new();
+    format.write(&facts, &mut scratch, &mut out);
+    scratch.log_type = LogType::DownstreamEnd;
+    format.write(&facts, &mut scratch, &mut out);
+    assert_eq!(out, b"[no route][]");
 }
 
 #[test]
