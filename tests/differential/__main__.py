@@ -3,6 +3,7 @@
 `record` runs only the real Envoy and prints what it did: the way to write a new case.
 """
 
+# ruff: noqa: T201  (printing is what a command line is for)
 from __future__ import annotations
 
 import argparse

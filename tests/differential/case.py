@@ -7,6 +7,7 @@ everything else replaces, null deletes). Must not know of processes or sockets.
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Case:
     differs: str = ""
 
 
+@functools.cache
 def all_cases() -> list[Case]:
     """Every case of the suite, by name. Raises CaseError with the file's path."""
     return [load(path) for path in sorted(CASES.rglob("*.yaml"))]
@@ -100,12 +102,18 @@ def merge(into: Any, fragment: Any) -> Any:
     return result
 
 
+@functools.cache
+def _base() -> dict[str, Any]:
+    base: dict[str, Any] = yaml.safe_load((HERE / "bases" / "http1.yaml").read_text("utf-8"))
+    return base
+
+
 def bootstrap(case: Case) -> dict[str, Any]:
     """The case's whole bootstrap, with its {{placeholders}} still in place."""
     config = case.config
     if "full" in config:
         return dict(config["full"])
-    base: dict[str, Any] = yaml.safe_load((HERE / "bases" / "http1.yaml").read_text("utf-8"))
+    base = copy.deepcopy(_base())
     static = base["static_resources"]
     listener = static["listeners"][0]
     manager = listener["filter_chains"][0]["filters"][0]
@@ -161,6 +169,8 @@ def _cluster(wanted: Any) -> dict[str, Any]:
         "type": "STATIC",
         "load_assignment": {"cluster_name": wanted["name"], "endpoints": endpoints},
     }
+    if "cluster_type" in wanted:  # one of the two
+        del base["type"]
     merged: dict[str, Any] = merge(base, wanted)
     return merged
 

@@ -22,7 +22,10 @@ class Block(str):
     """Text that was written as a YAML literal block."""
 
 
-class CaseLoader(yaml.SafeLoader):
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one, where it was built
+
+
+class CaseLoader(_Loader):  # type: ignore[misc]  # its base is chosen at run time
     """A safe YAML loader that remembers which texts were literal blocks."""
 
 

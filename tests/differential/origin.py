@@ -42,8 +42,8 @@ class FullListener:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", self.port))
 
-    def stop(self) -> None:
-        """Closes everything."""
+    def close(self) -> None:
+        """Frees the port."""
         for sock in (self._listener, *self._fillers):
             sock.close()
 

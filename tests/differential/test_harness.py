@@ -156,7 +156,7 @@ def test_bootstrap_of_a_small_case() -> None:
 def test_bad_case_files_are_told(text: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(text, "utf-8")
-    with pytest.raises(CaseError, match="bad.yaml"):
+    with pytest.raises(CaseError, match=r"bad\.yaml"):
         load(file)
 
 
@@ -171,7 +171,8 @@ def test_judging() -> None:
     ok, bad = seen("200", [200]), seen("400", [400])
     assert judge(plain, ok, ok, same=False).outcome == "equal"
     failed = judge(plain, ok, bad, same=False)
-    assert failed.outcome == "failed" and "-200\n+400" in failed.text
+    assert failed.outcome == "failed"
+    assert "-200\n+400" in failed.text
     assert judge(on_purpose, ok, bad, same=False).outcome == "different"
     assert judge(on_purpose, ok, ok, same=False).outcome == "failed", "the difference is gone"
     assert judge(on_purpose, bad, bad, same=False).outcome == "failed", "nothing differs any more"
