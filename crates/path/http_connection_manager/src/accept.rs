@@ -131,11 +131,18 @@ impl Config {
             return Ok(());
         }
         if seen.any.has(id::CONNECTION) {
-            hop_by_hop::remove_nominated(&mut head.headers, &mut scratch.a, &mut scratch.b)
-                .map_err(|_| by_codec(400, "http1.connection_header_rejected"))?;
-            if seen.any.has(id::UPGRADE) && hop_by_hop::is_upgrade(&head.headers) {
+            let asks = |head: &RequestHead| {
+                seen.any.has(id::UPGRADE) && hop_by_hop::is_upgrade(&head.headers)
+            };
+            if asks(head) {
                 hop_by_hop::ignore_h2c(&mut head.headers, &mut scratch.a);
             }
+            accepted.upgrade = asks(head);
+        }
+        // An upgrade goes on with all that its `Connection` names.
+        if seen.any.has(id::CONNECTION) && !accepted.upgrade {
+            hop_by_hop::remove_nominated(&mut head.headers, &mut scratch.a, &mut scratch.b)
+                .map_err(|_| by_codec(400, "http1.connection_header_rejected"))?;
         }
         self.http1_target(head, arrival, connect, scratch)?;
         if head.version == Version::Http10 && !self.http1.accept_http_10 {
@@ -144,8 +151,7 @@ impl Config {
         if !host::is_valid(head.authority()) {
             return Err(by_codec(400, "http.invalid_authority"));
         }
-        accepted.upgrade =
-            connect || (seen.any.has(id::UPGRADE) && hop_by_hop::is_upgrade(&head.headers));
+        accepted.upgrade |= connect;
         Ok(())
     }
 
