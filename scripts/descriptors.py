@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SET = ROOT / "python/dragoman/config/descriptors.binpb.gz"
 SIDECAR = ROOT / "python/dragoman/config/descriptors.json"
 PACKAGE = "envoy-types"
+REMEDY = "run scripts/descriptors.py"
 
 
 def locked() -> dict[str, str]:
@@ -77,14 +78,14 @@ def check() -> int:
     lock = locked()
     for key, value in lock.items():
         if facts[key] != value:
-            print(f"made from {key} {facts[key]}, Cargo.lock has {value}: run scripts/descriptors.py")
+            print(f"made from {key} {facts[key]}, Cargo.lock has {value}: {REMEDY}")
             return 1
     data = gzip.decompress(SET.read_bytes())
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
-        print("the committed set doesn't match its sidecar: run scripts/descriptors.py")
+        print("the committed set doesn't match its sidecar: " + REMEDY)
         return 1
     if compile_set(source(lock["version"]))[0] != data:
-        print("compiling again gives another set: run scripts/descriptors.py")
+        print("compiling again gives another set: " + REMEDY)
         return 1
     print(f"{PACKAGE} {lock['version']}: the descriptor set is current")
     return 0

@@ -9,7 +9,7 @@ class DragomanError(Exception):
 
 
 class ConfigError(DragomanError):
-    """A configuration can't be used; `diagnostics` says why (dragoman.config.Diagnostic, sorted)."""
+    """A configuration can't be used; `diagnostics` says why (`dragoman.config.Diagnostic`s)."""
 
     def __init__(self, diagnostics: Sequence[Any]) -> None:
         self.diagnostics = tuple(diagnostics)

@@ -1,4 +1,4 @@
-"""Configuration: YAML, JSON or protobuf -> Envoy v3 messages -> diagnostics -> resources to publish.
+"""Configuration: YAML or JSON -> Envoy v3 messages -> diagnostics -> resources to publish.
 
 The way through the modules: source (yaml_text, json_text, nodes) -> reader (scalars, shapes,
 by_name, messages) -> walk with validate_rules, support, checks, deprecations -> loaded. positions

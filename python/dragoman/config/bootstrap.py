@@ -36,14 +36,13 @@ def load_bootstrap(
         nowhere = Position("<command line>")
         found.append(Diagnostic("DG0010", ERROR, "no configuration was given", nowhere))
         return Loaded(bootstrap, found, Positions([Source(nowhere.file, "", b"")]))
-    unread = {each.position.file for each in found if each.code < "DG0100"}
     for source in sources:
-        if source.name not in unread:
+        if source.is_read:
             part = known.new(BOOTSTRAP)
             found += _fill(known, source, part, allow_unknown_fields)
-            bootstrap.MergeFrom(part)
+            found += _merge(bootstrap, part, source)
     positions = Positions(sources)
-    if not unread:
+    if all(source.is_read for source in sources):
         found += check(known, bootstrap, positions)
     return Loaded(bootstrap, _without_echoes(found), positions)
 
@@ -66,9 +65,7 @@ def check(known: Types, bootstrap: Message, positions: Positions) -> list[Diagno
     return found
 
 
-def _faults(
-    known: Types, step: Step, rules: Rules, context: Context
-) -> list[tuple[str, Fault]]:
+def _faults(known: Types, step: Step, rules: Rules, context: Context) -> list[tuple[str, Fault]]:
     unsupported = [(ERROR, fault) for fault in support.faults(step)]
     # Below something unsupported nothing more is said: it would be about a message nobody reads.
     if step.pruned:
@@ -84,19 +81,34 @@ def _fill(known: Types, source: Source, message: Message, allow: bool) -> list[D
         from dragoman.config import textual
 
         if source.format == BINARY:
-            return textual.read_binary(source, message)
-        return textual.read_text(source, message, known)
+            found = textual.read_binary(source, message)
+        else:
+            found = textual.read_text(source, message, known)
+        source.is_read = not found
+        return found
     assert source.root is not None
     reader = Reader(known, source, allow_unknown=allow)
     reader.read(source.root, message)
     return reader.found
 
 
+def _merge(bootstrap: Message, part: Message, source: Source) -> list[Diagnostic]:
+    try:
+        bootstrap.MergeFrom(part)
+    except Exception:  # protobuf's depth limit; its error class depends on the build
+        return [source.diagnostic("DG0005", "nested deeper than protobuf allows", source.root)]
+    return []
+
+
 def _without_echoes(found: list[Diagnostic]) -> list[Diagnostic]:
-    """Drops "is required" for what is missing only because it couldn't be read."""
-    unread = {each.path for each in found if "DG0100" < each.code < "DG0200" and each.path}
-    parents = {path.rpartition(".")[0] for path in unread} | unread
-    return [
-        each for each in found
-        if each.code != "DG0201" or not (each.path in parents or each.path.rpartition(".")[0] in unread)
-    ]  # fmt: skip
+    """Drops what breaks a rule only because the value itself couldn't be read."""
+    unread = {each.path for each in found if "DG0100" < each.code < "DG0200"}
+    parents = {path.rpartition(".")[0] for path in unread}
+    return [each for each in found if not _is_echo(each, unread, parents)]
+
+
+def _is_echo(each: Diagnostic, unread: set[str], parents: set[str]) -> bool:
+    if not "DG0200" < each.code < "DG0300":
+        return False
+    # An unreadable member of a oneof leaves its message without any.
+    return each.path in unread or (each.code == "DG0201" and each.path in parents)

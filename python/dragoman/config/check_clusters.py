@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from dragoman.config.check_context import Context
 from dragoman.config.check_listeners import is_ip
-from dragoman.config.messages import Message, type_name
+from dragoman.config.messages import Message, type_name, types
 from dragoman.config.validate_rules import Fault
-from dragoman.config.walk import Step
+from dragoman.config.walk import Step, unpack
 
 _STATIC, _STRICT_DNS, _LOGICAL_DNS = 0, 1, 2
 _LB_POLICY_CONFIG = 7
+_DNS = "envoy.extensions.clusters.dns.v3.DnsCluster"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -41,7 +42,10 @@ def cluster(step: Step, context: Context) -> Iterator[Fault]:
 def _kind(message: Message) -> int | None:
     """How the cluster finds its hosts; None for ways that are refused anyway."""
     if message.WhichOneof("cluster_discovery_type") == "cluster_type":
-        return None
+        dns = unpack(types(), message.cluster_type.typed_config)
+        if dns is None or dns.DESCRIPTOR.full_name != _DNS:
+            return None
+        return _LOGICAL_DNS if dns.all_addresses_in_single_endpoint else _STRICT_DNS
     return message.type if message.type in (_STATIC, _STRICT_DNS, _LOGICAL_DNS) else None
 
 
@@ -57,7 +61,7 @@ def _endpoints(message: Message, kind: int) -> Iterator[Fault]:
             elif kind == _STATIC and address.WhichOneof("address") == "socket_address":
                 yield from _numeric(address.socket_address.address, path)
     if kind == _LOGICAL_DNS and (count != 1 or len(message.load_assignment.endpoints) != 1):
-        words = f"a LOGICAL_DNS cluster has exactly one endpoint, found {count}"
+        words = f"a cluster of logical DNS has exactly one endpoint, found {count}"
         yield Fault("load_assignment", "DG0411", words)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from dragoman.config.check_context import Context
 from dragoman.config.diagnostics import did_you_mean
@@ -80,12 +81,13 @@ def _unique_domains(message: Message) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for host_index, host in enumerate(message.virtual_hosts):
         for index, domain in enumerate(host.domains):
-            first = seen.setdefault(domain.lower(), host.name)
-            if first is host.name and list(host.domains).index(domain) == index:
-                continue
-            words = f"the domain '{domain}' belongs to virtual host '{first}' already"
-            path = f"virtual_hosts[{host_index}].domains[{index}]"
-            yield Fault(path, "DG0405", words, "domains are compared in lower case")
+            if domain.lower() in seen:
+                owner = seen[domain.lower()]
+                words = f"the domain '{domain}' belongs to virtual host '{owner}' already"
+                path = f"virtual_hosts[{host_index}].domains[{index}]"
+                yield Fault(path, "DG0405", words, "domains are compared in lower case")
+            else:
+                seen[domain.lower()] = host.name
 
 
 def _known_clusters(action: Message, path: str, context: Context) -> Iterator[Fault]:
@@ -109,8 +111,8 @@ def _body(action: Message, path: str, limit: int) -> Iterator[Fault]:
     kind = body.WhichOneof("specifier")
     if kind == "filename":
         try:
-            size = os.path.getsize(body.filename)
-        except OSError:
+            size = Path(body.filename).stat().st_size
+        except (OSError, ValueError):
             return  # said where the file is named
     elif kind == "environment_variable":
         size = len(os.environ.get(body.environment_variable, "").encode())

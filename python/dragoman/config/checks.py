@@ -7,6 +7,7 @@ What the engine's compilers check anyway (regular expressions, format strings) i
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from dragoman.config import check_clusters, check_listeners, check_routes
 from dragoman.config.check_context import Context
@@ -41,7 +42,7 @@ def _admin(step: Step, context: Context) -> Iterator[Fault]:
 
 def _data_source(step: Step, context: Context) -> Iterator[Fault]:
     kind = step.message.WhichOneof("specifier")
-    if kind == "filename" and not os.path.exists(step.message.filename):
+    if kind == "filename" and not Path(step.message.filename).exists():
         yield Fault("filename", "DG0413", f"the file {step.message.filename} doesn't exist")
     elif kind == "environment_variable" and step.message.environment_variable not in os.environ:
         name = step.message.environment_variable
@@ -53,8 +54,7 @@ def _file_log(step: Step, context: Context) -> Iterator[Fault]:
 
 
 def _writable(field: str, path: str) -> Iterator[Fault]:
-    folder = os.path.dirname(path)
-    if folder and not os.path.isdir(folder):
+    if not Path(path).parent.is_dir():
         yield Fault(field, "DG0413", f"the folder of {path} doesn't exist")
 
 

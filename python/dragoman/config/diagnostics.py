@@ -57,9 +57,7 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     files: dict[str, int] = {}
     for one in found:
         files.setdefault(one.position.file, len(files))
-    return sorted(
-        found, key=lambda d: (files[d.position.file], d.position.line, d.position.column)
-    )
+    return sorted(found, key=lambda d: (files[d.position.file], d.position.line, d.position.column))
 
 
 def is_secret(path: str) -> bool:

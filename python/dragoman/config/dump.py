@@ -84,7 +84,10 @@ def _any(message: Message) -> dict[str, Any]:
 
         return {"@type": message.type_url, "value": b64encode(message.value).decode()}
     shown = _message(inner)
-    if inner.DESCRIPTOR.full_name.startswith("google.protobuf.") and inner.DESCRIPTOR.name != "Empty":
+    if (
+        inner.DESCRIPTOR.full_name.startswith("google.protobuf.")
+        and inner.DESCRIPTOR.name != "Empty"
+    ):
         return {"@type": message.type_url, "value": shown}
     return {"@type": message.type_url, **shown}
 

@@ -107,8 +107,9 @@ class _Parser:
     def _read(self) -> None:
         match = _TOKEN.match(self._text, self._at)
         if match is None or match.lastgroup is None:
-            self._start = self._at + len(_blanks(self._text, self._at))
-            raise self._fault("not valid JSON here")
+            self._start = _after_blanks(self._text, self._at)
+            quoted = self._text[self._start : self._start + 1] in ('"', "'")
+            raise self._fault("the text isn't closed" if quoted else "unexpected character")
         self._kind = match.lastgroup
         self._token = match[self._kind]
         self._start = match.start(self._kind)
@@ -145,11 +146,10 @@ class _Parser:
         return _SIMPLE[letter]
 
 
-def _blanks(text: str, at: int) -> str:
-    end = at
-    while end < len(text) and text[end] in " \t\r\n":
-        end += 1
-    return text[at:end]
+def _after_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
 
 
 def _number(text: str) -> Value:

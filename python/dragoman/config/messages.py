@@ -6,16 +6,16 @@ in it is first asked for. Knows protobuf, not configurations.
 """
 
 import importlib
-import os.path
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # protobuf's classes are made at run time and have no useful static types.
 Message = Any
 Descriptor = Any
 
-_SET = os.path.join(os.path.dirname(__file__), "descriptors.binpb.gz")
+_SET = Path(__file__).with_name("descriptors.binpb.gz")
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 
 
@@ -28,8 +28,7 @@ class Types:
         self._packages: dict[str, list[str]] = {}
         self._added: set[str] = set()
         self._parsed: dict[str, Message] = {}
-        with open(_SET, "rb") as file:
-            data = memoryview(zlib.decompress(file.read(), 31))
+        data = memoryview(zlib.decompress(_SET.read_bytes(), 31))
         for raw in _length_delimited(data):
             name = _text_fields(raw, 1)[0]
             self._files[name] = raw

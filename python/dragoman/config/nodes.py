@@ -64,8 +64,8 @@ class TreeFault(Exception):
 
 # Envoy's own protobuf reader stops at 100 messages; a list between two messages is a level here.
 MAX_DEPTH = 128
-# With aliases expanded. About 150 bytes each; a thousand clusters are some 20,000.
-MAX_NODES = 1_000_000
+# With aliases expanded. About 150 bytes each; a thousand clusters are some 25,000.
+MAX_NODES = 500_000
 
 
 class Builder:

@@ -131,7 +131,8 @@ class Reader:
                 if not isinstance(each, Scalar) or each.value is not None or _takes_null(field):
                     self.read(each, part, step)
                 continue
-            value = self._scalar(field, each, step)
+            empty = isinstance(each, Scalar) and each.value is None
+            value = field.default if empty else self._scalar(field, each, step)
             if value is not None:
                 items.append(value)
 
@@ -294,13 +295,15 @@ class Reader:
         message.type_url = url
         try:
             message.value = inner.SerializeToString(deterministic=True)
+            inner.ParseFromString(message.value)
         except Exception:  # protobuf's depth limit; its error class depends on the build
             self._fault("DG0005", "nested deeper than protobuf allows", node, path)
 
     # -- faults
 
     def _unknown(self, place: Scalar, key: str, shape: Shape, path: Path) -> None:
-        text = f"{_short(shape.full_name)} has no field '{key}'"
+        shown = key if len(key) <= 60 else key[:57] + "..."
+        text = f"{_short(shape.full_name)} has no field '{shown}'"
         if key == "<<":
             help = "Envoy doesn't know YAML merge keys; write the fields out"
         elif key.endswith("@type"):

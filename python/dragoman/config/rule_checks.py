@@ -10,13 +10,15 @@ Check = Callable[[Any], str | None]
 
 _HEADER = {
     # kind: (strict, relaxed), as protoc-gen-validate defines its well-known expressions
-    "name": (r"\A:?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+\Z", r"\A[^\x00\n\r]+\Z"),
+    "name": (r"\A:?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+\Z", r"\A[^\x00\n\r]*\Z"),
     "value": (r"\A[^\x00-\x08\x0a-\x1f\x7f]*\Z", r"\A[^\x00\n\r]*\Z"),
 }
 _HEADER_NAME, _HEADER_VALUE = 1, 2
 
 
-def bounds(rules: Any, unit: str = "", value_of: Callable[[Any], Any] = lambda value: value) -> list[Check]:
+def bounds(
+    rules: Any, unit: str = "", value_of: Callable[[Any], Any] = lambda value: value
+) -> list[Check]:
     """const, lt, lte, gt, gte, in and not_in of numbers (durations by `value_of`)."""
     checks: list[Check] = []
 
@@ -123,9 +125,12 @@ def _affixes(rules: Any) -> list[Check]:
     for name, test, words in tests:
         if rules.HasField(name):
             part = getattr(rules, name)
-            said = f"{words} '{part}'"
-            checks.append(lambda value, t=test, p=part, s=said: None if t(value, p) else s)
+            checks.append(_affix(test, part, f"{words} '{part}'"))
     return checks
+
+
+def _affix(test: Callable[[str, str], bool], part: str, words: str) -> Check:
+    return lambda value: None if test(value, part) else words
 
 
 def _well_known(rules: Any) -> list[Check]:

@@ -24,7 +24,10 @@ WRAPPERS = frozenset(
 class Field:
     """One field as the reader sees it."""
 
-    __slots__ = ("enum", "key", "kind", "message", "name", "oneof", "repeated", "type_name", "value")
+    __slots__ = (
+        "default", "enum", "key", "kind", "message", "name", "oneof", "repeated", "type_name",
+        "value",
+    )  # fmt: skip
 
     def __init__(self, descriptor: Any) -> None:
         self.name: str = descriptor.name
@@ -33,6 +36,8 @@ class Field:
         self.message: Descriptor | None = descriptor.message_type
         self.type_name: str = self.message.full_name if self.message is not None else ""
         self.enum: Any = descriptor.enum_type
+        #: what null stands for in a list
+        self.default: Any = _default(descriptor)
         self.oneof: str = _oneof(descriptor)
         self.key: Field | None = None
         self.value: Field | None = None
@@ -89,8 +94,16 @@ def camel_case(name: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
+def _default(descriptor: Any) -> Any:
+    if descriptor.type == STRING:
+        return ""
+    if descriptor.type == BYTES:
+        return b""
+    return False if descriptor.type == BOOL else 0
+
+
 def _oneof(descriptor: Any) -> str:
-    """The name of the field's oneof, "" if none (proto3 `optional` makes one that doesn't count)."""
+    """The name of the field's oneof, "" if none (that of a proto3 `optional` doesn't count)."""
     oneof = descriptor.containing_oneof
     if oneof is None or (len(oneof.fields) == 1 and oneof.name.startswith("_")):
         return ""

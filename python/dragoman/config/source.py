@@ -4,8 +4,8 @@ The format follows the extension as in Envoy: .yaml/.yml are YAML, .pb binary an
 protobuf, everything else JSON.
 """
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 
 from dragoman.config.diagnostics import ERROR, Diagnostic, Position, is_secret
 from dragoman.config.nodes import Node, TreeFault
@@ -26,6 +26,8 @@ class Source:
         self.data = data
         self.text = ""
         self.root: Node | None = None
+        #: the text could be read, into `root` if the format has trees
+        self.is_read = False
         self._lines: list[str] | None = None
 
     def line(self, number: int) -> str:
@@ -58,9 +60,9 @@ class Source:
 
 def read_source(path: str) -> tuple[Source, list[Diagnostic]]:
     """The file at `path` with its tree; the tree is missing if a diagnostic says why."""
-    source = Source(path, _FORMATS.get(os.path.splitext(path)[1].lower(), JSON), b"")
+    source = Source(path, _FORMATS.get(Path(path).suffix.lower(), JSON), b"")
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             source.data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -82,15 +84,18 @@ def inline_source(text: str) -> tuple[Source, list[Diagnostic]]:
 def parse(source: Source) -> list[Diagnostic]:
     """Fills in `source.text` and `source.root`; says what is wrong with the text."""
     if source.format == BINARY:
+        source.is_read = True
         return []
     try:
         source.text = _decode(source.data)
         source.data = b""
         if source.format == TEXT_PROTO:
+            source.is_read = True
             return []
         source.root, faults = _reader(source.format)(source.text)
         if source.root is None:
             faults = [TreeFault("DG0009", "there is no configuration in it")]
+        source.is_read = source.root is not None
     except TreeFault as fault:
         faults = [fault]
         source.root = None

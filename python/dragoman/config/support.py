@@ -4,8 +4,8 @@ The table is the only place that says so; docs/compatibility.md is made from `ro
 """
 
 import operator
-import os.path
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dragoman.config.messages import Types, is_map, types
@@ -13,7 +13,7 @@ from dragoman.config.shapes import ENUM, WRAPPERS
 from dragoman.config.validate_rules import Fault
 from dragoman.config.walk import ANY, Step
 
-_TABLE = os.path.join(os.path.dirname(__file__), "support.table")
+_TABLE = Path(__file__).with_name("support.table")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
@@ -62,8 +62,7 @@ _read: dict[str, dict[str, Row]] = {}
 def table() -> dict[str, dict[str, Row]]:
     """The table by message and field, read once."""
     if not _read:
-        with open(_TABLE, encoding="utf-8") as file:
-            _read.update(read_table(file.read()))
+        _read.update(read_table(_TABLE.read_text(encoding="utf-8")))
     return _read
 
 
@@ -74,9 +73,12 @@ def faults(step: Step) -> Iterator[Fault]:
     fields = table().get(step.type_name)
     if fields is None:
         step.unsupported.update(field.name for field, _ in step.set_fields)
-        kind = "the extension " if step.is_extension else ""
-        code = "DG0303" if step.is_extension else "DG0301"
-        yield Fault("", code, f"{kind}{step.type_name} is {_GENERIC}")
+        if step.type_name == ANY:
+            yield Fault("", "DG0303", f"{step.message.type_url} is unknown or can't be decoded")
+        elif step.is_extension:
+            yield Fault("", "DG0303", f"the extension {step.type_name} is {_GENERIC}")
+        else:
+            yield Fault("", "DG0301", f"{step.type_name} is {_GENERIC}")
         return
     if "*" in fields:
         step.unsupported.update(field.name for field, _ in step.set_fields)
@@ -175,7 +177,9 @@ def problems(known: Types | None = None) -> list[str]:
             if field not in by_name:
                 found.append(f"{name}.{field}: no such field")
                 continue
-            found.extend(f"{name}.{field}: {problem}" for problem in _holes(row, by_name[field], known))
+            found.extend(
+                f"{name}.{field}: {problem}" for problem in _holes(row, by_name[field], known)
+            )
     return found
 
 
@@ -185,9 +189,9 @@ def _holes(row: Row, field: Any, known: Types) -> Iterator[str]:
     inner = field.message_type
     if is_map(field):
         inner = inner.fields_by_name["value"].message_type
-    if inner is not None and not inner.full_name.startswith("google.protobuf."):
-        if inner.full_name not in table():
-            yield f"{inner.full_name} has no section"
+    is_own = inner is not None and not inner.full_name.startswith("google.protobuf.")
+    if is_own and inner.full_name not in table():
+        yield f"{inner.full_name} has no section"
     if row.condition.startswith("type "):
         for name in row.condition.removeprefix("type ").split(" | "):
             if known.find(name) is None:

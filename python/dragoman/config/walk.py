@@ -39,8 +39,11 @@ class Step:
 
 
 def walk(types: Types, root: Message, path: str = "") -> Iterator[Step]:
-    """Yields a Step for `root` and each message below it. Typed configurations of unknown types,
-    or whose bytes don't fit, are passed over: they can only come from binary files."""
+    """Yields a Step for `root` and each message below it.
+
+    A typed configuration whose type is unknown or whose bytes don't fit (it can only come from a
+    protobuf file) is a Step with the Any itself.
+    """
     waiting = [Step(path, root, False, False)]
     while waiting:
         step = waiting.pop()
@@ -82,8 +85,7 @@ def _below(types: Types, step: Step) -> Iterator[Step]:
 def _child(types: Types, path: str, message: Message, pruned: bool) -> Iterator[Step]:
     name = message.DESCRIPTOR.full_name
     if name == ANY:
-        inner = unpack(types, message)
-        if inner is not None:
-            yield Step(path, inner, pruned, True)
+        if message.type_url:
+            yield Step(path, unpack(types, message) or message, pruned, True)
     elif not name.startswith("google.protobuf."):
         yield Step(path, message, pruned, False)

@@ -40,7 +40,8 @@ def read_yaml(text: str) -> tuple[Node | None, list[TreeFault]]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - text.rfind("\n", 0, error.position)
-        raise TreeFault("DG0002", f"character not allowed in YAML: {error.reason}", line, column)
+        what = f"character not allowed in YAML: {error.reason}"
+        raise TreeFault("DG0002", what, line, column) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
