@@ -42,13 +42,16 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def open(self, port: int) -> None:
-        """Connects to 127.0.0.1:`port`; retries while the listener is still coming up."""
+    async def open(self, where: int | str) -> None:
+        """Connects to a port of 127.0.0.1 or to a Unix socket; retries while it is coming up."""
         for attempt in range(100):
             try:
-                reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+                if isinstance(where, str):
+                    reader, self._writer = await asyncio.open_unix_connection(where)
+                else:
+                    reader, self._writer = await asyncio.open_connection("127.0.0.1", where)
                 break
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, FileNotFoundError):
                 if attempt == 99:
                     raise
                 await asyncio.sleep(0.02)

@@ -22,7 +22,10 @@ _LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1:|\[::1\]:)(3[2-9]|[456]\d)\d{3}\b")
 class Normaliser:
     """One per run: it knows that run's ports and numbers its request ids."""
 
-    def __init__(self, ports: dict[str, int], masks: list[str] | None = None) -> None:
+    def __init__(
+        self, ports: dict[str, int], masks: list[str] | None = None, folder: str = ""
+    ) -> None:
+        self._folder = folder
         self._ports = {
             re.compile(rf"(?<!\d){port}(?!\d)"): f"<{name}>" for name, port in ports.items()
         }
@@ -34,6 +37,8 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """A log line, a body or a header value, masked."""
+        if self._folder:
+            text = text.replace(self._folder, "<dir>")
         for mask in self._masks:
             text = mask.sub("<masked>", text)
         for pattern, name in self._ports.items():

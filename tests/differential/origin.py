@@ -69,11 +69,15 @@ class Upstream:
 
 
 class Origin:
-    """Listens on 127.0.0.1:`port` (0: any); `name` is what its default answer says."""
+    """Listens on 127.0.0.1:`port`, or on a Unix socket at `path`.
 
-    def __init__(self, name: str, port: int = 0) -> None:
+    `name` is what its default answer says.
+    """
+
+    def __init__(self, name: str, port: int = 0, path: str = "") -> None:
         self.name = name
         self.port = port
+        self.path = path
         self.connections: list[Upstream] = []
         self.answers: deque[Answer] = deque()
         self.requests = 0
@@ -82,9 +86,11 @@ class Origin:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Binds and listens; `port` is set afterwards."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Binds and listens."""
+        if self.path:
+            self._server = await asyncio.start_unix_server(self._serve, self.path)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
         """Closes the listening socket and every connection."""

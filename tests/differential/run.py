@@ -65,24 +65,32 @@ def free_port() -> int:
 
 
 async def open_origins(
-    config: dict[str, Any], keep: contextlib.ExitStack
+    config: dict[str, Any], folder: str, keep: contextlib.ExitStack
 ) -> tuple[dict[str, Origin], dict[str, Any]]:
-    """The origins that a bootstrap names with {{port:NAME}}, and all port placeholders' values.
+    """The origins that a bootstrap names, and the values of all its placeholders.
 
     `keep` closes what else was opened.
     """
     origins: dict[str, Origin] = {}
-    known: dict[str, Any] = {"listener_port": free_port(), "admin_port": free_port()}
+    known: dict[str, Any] = {
+        "listener_port": free_port(), "admin_port": free_port(), "dir": folder,
+        "access_log": f"{folder}/access.log", "listener_socket": f"{folder}/listener.sock",
+        "files": str(FILES),
+    }  # fmt: skip
     for name in sorted(placeholders(config)):
-        if name.startswith("port:"):
-            origin = Origin(name.removeprefix("port:"), free_port())
-            await origin.start()
-            origins[origin.name] = origin
-            known[name] = origin.port
+        kind, _, of = name.partition(":")
+        if kind == "port":
+            known[name] = free_port()
+            origins[of] = Origin(of, known[name])
+        elif kind == "socket":
+            known[name] = f"{folder}/{of}.sock"
+            origins[of] = Origin(of, path=known[name])
         elif name == "full_port":
             known[name] = keep.enter_context(contextlib.closing(FullListener())).port
         elif name.endswith("_port"):
             known.setdefault(name, free_port())
+    for origin in origins.values():
+        await origin.start()
     return origins, known
 
 
@@ -92,17 +100,18 @@ async def observe(
     """Runs `case` against one proxy. `expected` only says when the wait to settle may end."""
     config = bootstrap(case)
     keep = contextlib.ExitStack()
-    origins, known = await open_origins(config, keep)
-    masks = Normaliser(
-        {n.replace("port:", "origin "): p for n, p in known.items() if isinstance(p, int)},
-        case.compare.get("mask"),
-    )
-    with tempfile.TemporaryDirectory(prefix="differential-") as folder:
-        known |= {"access_log": f"{folder}/access.log", "dir": folder, "files": str(FILES)}
+    with tempfile.TemporaryDirectory(prefix="differential-") as folder, keep:
+        origins, known = await open_origins(config, folder, keep)
+        masks = Normaliser(
+            {n.replace("port:", "origin "): p for n, p in known.items() if isinstance(p, int)},
+            case.compare.get("mask"),
+            folder,
+        )
         file = Path(folder) / "bootstrap.json"
         file.write_text(json.dumps(fill(config, known), indent=1), "utf-8")
         proxy = Proxy(role, binary, Path(folder), known["admin_port"])
-        player = Player(known["listener_port"], origins, known)
+        on_socket = "listener_socket" in placeholders(config)
+        player = Player(known["listener_socket" if on_socket else "listener_port"], origins)
         try:
             await proxy.start(file)
             await player.play(case.script)
@@ -116,7 +125,6 @@ async def observe(
                 connection.close()
             for origin in origins.values():
                 await origin.stop()
-            keep.close()
         if code != 0 and not seen.refused:
             seen.sections["process"] = f"exit code {code}\n{proxy.tail()}"
         read_log(case, Path(folder), masks, seen)

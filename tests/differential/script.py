@@ -59,10 +59,9 @@ def check_step(step: Any) -> str:
 class Player:
     """Runs one script against one proxy. `connections` and `origins` hold what was seen."""
 
-    def __init__(self, port: int, origins: dict[str, Origin], known: dict[str, Any]) -> None:
-        self.port = port
+    def __init__(self, where: int | str, origins: dict[str, Origin]) -> None:
+        self.where = where
         self.origins = origins
-        self.known = known
         self.connections: dict[str, Connection] = {}
 
     async def play(self, script: list[Step]) -> None:
@@ -93,7 +92,7 @@ class Player:
     async def _connection(self, name: str) -> Connection:
         if name not in self.connections:
             connection = Connection(name)
-            await connection.open(self.port)
+            await connection.open(self.where)
             self.connections[name] = connection
         return self.connections[name]
 
