@@ -19,7 +19,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Refused(Exception):
-    """The proxy ended instead of starting; the message is the last of what it said."""
+    """The proxy said what is wrong with the configuration, and ended. The message is its words."""
+
+
+class Crashed(Exception):
+    """The proxy ended, or hung, without saying what is wrong with the configuration."""
 
 
 def find_envoy() -> Path:
@@ -77,7 +81,7 @@ class Proxy:
         return self.directory / f"{self.role}.out"
 
     async def start(self, config: Path) -> None:
-        """Returns when admin's /ready says so. Raises Refused when the process ends first."""
+        """Returns when admin's /ready says so. Raises Refused or Crashed when it never does."""
         with self.output.open("wb") as out:
             self.process = await asyncio.create_subprocess_exec(
                 str(self.binary), "-c", str(config), "--concurrency", "1", *self._own_flags(),
@@ -86,7 +90,7 @@ class Proxy:
         deadline = asyncio.get_running_loop().time() + START_LIMIT
         while True:
             if self.process.returncode is not None:
-                raise Refused(self.tail())
+                raise self._why_ended()
             try:
                 if (await http_get(self.admin_port, "/ready"))[0] == 200:
                     return
@@ -94,8 +98,16 @@ class Proxy:
                 pass
             if asyncio.get_running_loop().time() > deadline:
                 await self.stop()
-                raise Refused(f"not ready after {START_LIMIT} s\n{self.tail()}")
+                raise Crashed(f"{self.role}: not ready after {START_LIMIT} s\n{self.tail()}")
             await asyncio.sleep(0.01)
+
+    def _why_ended(self) -> Exception:
+        text = self.output.read_text("utf-8", "replace")
+        if self.binary.name == "envoy":
+            return Refused(self.tail())
+        # A traceback is no refusal: every diagnostic has a code.
+        errors = [line for line in text.splitlines() if line.startswith("error[DG")]
+        return Refused("\n".join(errors)) if errors else Crashed(f"{self.role}: {self.tail()}")
 
     def _own_flags(self) -> list[str]:
         # Hot restart would make parallel Envoys share a shared-memory region.

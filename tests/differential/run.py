@@ -41,25 +41,25 @@ class Verdict:
     dragoman: Observation = field(default_factory=Observation)
 
 
-_given: set[int] = set()
-
-
-def free_port() -> int:
+def free_port(keep: contextlib.ExitStack) -> int:
     """A five-digit port outside the ephemeral range, so that no client socket takes it.
 
-    None is given twice: proxies bind with SO_REUSEPORT and would share it without a word.
+    Proxies bind with SO_REUSEPORT and would share one without a word; so a UDP socket on the same
+    number, kept until `keep` ends, tells other runs on this machine that the port is taken.
     """
     for _ in range(200):
         port = random.randrange(10240, 32000)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
+        with contextlib.ExitStack() as opened:
+            claim = opened.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            probe = opened.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                claim.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            _given.add(port)
+            probe.close()
+            keep.push(opened.pop_all())
             return port
     raise OSError("no free port between 10240 and 32000")
 
@@ -73,14 +73,14 @@ async def open_origins(
     """
     origins: dict[str, Origin] = {}
     known: dict[str, Any] = {
-        "listener_port": free_port(), "admin_port": free_port(), "dir": folder,
+        "listener_port": free_port(keep), "admin_port": free_port(keep), "dir": folder,
         "access_log": f"{folder}/access.log", "listener_socket": f"{folder}/listener.sock",
         "files": str(FILES),
     }  # fmt: skip
     for name in sorted(placeholders(config)):
         kind, _, of = name.partition(":")
         if kind == "port":
-            known[name] = free_port()
+            known[name] = free_port(keep)
             origins[of] = Origin(of, known[name])
         elif kind == "socket":
             known[name] = f"{folder}/{of}.sock"
@@ -88,7 +88,7 @@ async def open_origins(
         elif name == "full_port":
             known[name] = keep.enter_context(contextlib.closing(FullListener())).port
         elif name.endswith("_port"):
-            known.setdefault(name, free_port())
+            known.setdefault(name, free_port(keep))
     for origin in origins.values():
         await origin.start()
     return origins, known

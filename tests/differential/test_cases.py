@@ -15,7 +15,7 @@ def test_case(name: str, verdicts: dict[str, Future[Verdict]]) -> None:
     verdict = verdicts[name].result()
     if verdict.outcome == "refused":
         # Refusing what is not supported is what Dragoman promises; the table of options shows it.
-        pytest.skip(f"refused: {verdict.text.splitlines()[-1]}")
+        pytest.skip(f"refused: {verdict.text.splitlines()[0]}")
     if verdict.outcome == "failed":
         path = verdict.case.path.relative_to(verdict.case.path.parents[2])
         pytest.fail(f"{verdict.case.title} ({path})\n\n{verdict.text}", pytrace=False)
