@@ -274,6 +274,7 @@ impl Config {
             }
             Err(BadPath::Fragment) => refuse("the path has a #fragment"),
             Err(BadPath::EscapedSlash) => {
+                head.headers.set(id::PATH, a);
                 refuse("path_with_escaped_slashes_action is REJECT_REQUEST")
             }
             Err(BadPath::Invalid) => refuse("the path can't be normalised"),

@@ -199,6 +199,11 @@ fn refuse_unsupported(m: &HttpConnectionManager, faults: &mut Faults) {
         ("http3_protocol_options", m.http3_protocol_options.is_some()),
         ("http1_safe_max_connection_duration", m.http1_safe_max_connection_duration),
         ("drain_timeout_jitter", m.drain_timeout_jitter.is_some()),
+        (
+            "common_http_protocol_options.max_connection_duration_jitter",
+            m.common_http_protocol_options
+                .is_some_and(|common| common.max_connection_duration_jitter.is_some()),
+        ),
         ("original_ip_detection_extensions", !m.original_ip_detection_extensions.is_empty()),
         ("early_header_mutation_extensions", !m.early_header_mutation_extensions.is_empty()),
         ("forward_client_cert_matcher", m.forward_client_cert_matcher.is_some()),

@@ -28,6 +28,7 @@ pub struct PathRules {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum BadPath {
     Fragment,
+    /// The path without escapes is in `out`: that is what Envoy's log shows.
     EscapedSlash,
     /// It can't be normalised (`%00`).
     Invalid,
@@ -60,7 +61,11 @@ impl PathRules {
         let (part, query) = split_query(path);
         out.clear();
         out.extend_from_slice(part);
-        let unescaped = self.unescape_slashes(out)?;
+        let unescaped = self.unescape_slashes(out);
+        if unescaped && self.escaped_slashes == EscapedSlashes::Reject {
+            out.extend_from_slice(query);
+            return Err(BadPath::EscapedSlash);
+        }
         if self.normalize && canonical::needs_work(out) {
             canonical::strip_dot_segment_parameters(out, spare);
             canonical::normalize(spare, out).map_err(|_| BadPath::Invalid)?;
@@ -77,9 +82,9 @@ impl PathRules {
     }
 
     /// Tells whether an escaped slash was found and unescaped.
-    fn unescape_slashes(&self, part: &mut Vec<u8>) -> Result<bool, BadPath> {
+    fn unescape_slashes(&self, part: &mut Vec<u8>) -> bool {
         if self.escaped_slashes == EscapedSlashes::Keep {
-            return Ok(false);
+            return false;
         }
         let mut written = 0;
         let mut read = 0;
@@ -95,10 +100,7 @@ impl PathRules {
         }
         let found = written < part.len();
         part.truncate(written);
-        if found && self.escaped_slashes == EscapedSlashes::Reject {
-            return Err(BadPath::EscapedSlash);
-        }
-        Ok(found)
+        found
     }
 }
 
