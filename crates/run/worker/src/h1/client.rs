@@ -56,6 +56,12 @@ impl Client {
 
     /// Begins a request. `body` is the framing it came with.
     pub(crate) fn request(&mut self, head: &RequestHead, body: Framing) {
+        // `Connection: content-length` or a route may have taken the length off the head: without
+        // framing the host would read the body as its next request.
+        let body = match body {
+            Framing::Length(_) if !head.headers.contains(id::CONTENT_LENGTH) => Framing::Chunked,
+            framed => framed,
+        };
         let style = self.wire.style();
         self.to_head = head.is_head();
         self.answered = false;

@@ -125,9 +125,11 @@ impl Server {
     ) -> bool {
         let bodyless = context.to_head || matches!(head.status, 100..=199 | 204 | 304);
         let has_length = head.headers.contains(id::CONTENT_LENGTH);
-        let open_ended = matches!(body, Framing::Chunked | Framing::UntilClose);
+        // A length that was taken off the head can't frame the body.
+        let unstated = matches!(body, Framing::Length(_)) && !has_length;
+        let open_ended = unstated || matches!(body, Framing::Chunked | Framing::UntilClose);
         let (written, sent) = match body {
-            Framing::Length(_) => (body, body),
+            Framing::Length(_) if has_length => (body, body),
             _ if bodyless && has_length => (Framing::None, Framing::None),
             _ if matches!(head.status, 100..=199 | 204 | 304) => (Framing::None, Framing::None),
             _ if open_ended || context.to_head => match context.http10 {
