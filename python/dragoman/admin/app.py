@@ -1,5 +1,7 @@
 """The admin page as an ASGI application: HTTP around `commands.respond`."""
 
+from datetime import UTC, datetime
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,6 +9,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from dragoman.admin.access import Access
+from dragoman.admin.access_log import AccessLog, Entry
 from dragoman.admin.commands import respond
 from dragoman.admin.face import Proxy
 
@@ -17,19 +20,38 @@ _HEADERS = {
 }
 
 
-def make_app(proxy: Proxy, access: Access) -> Starlette:
+def make_app(proxy: Proxy, access: Access, log: AccessLog) -> Starlette:
     """The application that answers for `proxy`."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        started = datetime.now(UTC)
         request = Request(scope, receive)
-        reply = respond(proxy, access, request.method, _target(scope))
-        response = Response(
-            reply.body, reply.status, {**_HEADERS, "content-type": reply.content_type}
-        )
+        target = _target(scope)
+        reply = respond(proxy, access, request.method, target)
+        headers = {**_HEADERS, "content-type": reply.content_type}
+        response = Response(reply.body, reply.status, headers)
         await response(scope, receive, send)
+        if log.enabled:
+            log.write(_entry(request, target, reply.status, len(response.body), started))
 
     # One mount: paths are looked up by `respond`, which also knows what to say about others.
     return Starlette(routes=[Mount("/", app=answer)])
+
+
+def _entry(request: Request, target: str, status: int, sent: int, started: datetime) -> Entry:
+    received = request.headers.get("content-length", "0")
+    took = datetime.now(UTC) - started
+    return Entry(
+        started,
+        request.method,
+        target,
+        f"HTTP/{request.scope['http_version']}",
+        status,
+        int(received) if received.isdigit() else 0,
+        sent,
+        int(took.total_seconds() * 1000),
+        request.headers,
+    )
 
 
 def _target(scope: Scope) -> str:

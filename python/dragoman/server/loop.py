@@ -35,6 +35,7 @@ async def run(process: Process, admin: Admin | None) -> None:
         _pump_logs(process),
     ]
     if admin is not None:
+        process.admin_log = admin.log
         jobs.append(_serve_admin(process, admin, ended))
     tasks = [asyncio.create_task(job) for job in jobs]
     for task in tasks:
@@ -102,10 +103,11 @@ async def _serve_admin(process: Process, admin: Admin, ended: asyncio.Event) -> 
     from dragoman.admin.app import make_app
     from dragoman.admin.serve import AdminServer
 
-    server = AdminServer(make_app(process, admin.access), admin.socket)
+    server = AdminServer(make_app(process, admin.access, admin.log), admin.socket)
     serving = asyncio.create_task(server.run())
     stopping = asyncio.create_task(ended.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.stop()
     await serving
+    admin.log.close()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from dragoman import __version__
 from dragoman._core import Engine
 from dragoman.admin.access import Access
+from dragoman.admin.access_log import AccessLog
 from dragoman.admin.face import Stored
 from dragoman.admin.memory import memory_usage
 from dragoman.config import Loaded, from_bytes, message_to_dict
@@ -48,10 +49,11 @@ _CONSTANTS = {
 
 
 class Admin(NamedTuple):
-    """Where the admin page is served, and which of its paths."""
+    """Where the admin page is served, which of its paths, and where that is logged."""
 
     socket: socket
     access: Access
+    log: AccessLog
 
 
 class Process:
@@ -62,6 +64,7 @@ class Process:
     ) -> None:
         self.engine = engine
         self.logs = logs
+        self.admin_log: AccessLog | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.stop_listening_later: Callable[[float, bool], None] = lambda _delay, _inbound: None
         self._options = options
@@ -183,6 +186,8 @@ class Process:
     def reopen_logs(self) -> None:
         """After a log rotation."""
         self.logs.reopen()
+        if self.admin_log is not None:
+            self.admin_log.reopen()
         self.engine.reopen_logs()
 
     def _set_constants(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dragoman.admin import listen
 from dragoman.admin.access import Access
+from dragoman.admin.access_log import AccessLog, paths_of
 from dragoman.config import Loaded, message_to_dict, render_text
 from dragoman.errors import ConfigError
 from dragoman.server import startup
@@ -118,7 +119,14 @@ def _bind_admin(options: Options, bootstrap: Any) -> Admin | None:
         return None
     config = message_to_dict(bootstrap.admin)
     try:
-        admin = Admin(listen.bind(config["address"]), Access(config.get("allow_paths", [])))
+        access = Access(config.get("allow_paths", []))
+        log = AccessLog(paths_of(config))
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise cannot_open("admin access log", str(error.filename), error) from None
+    try:
+        admin = Admin(listen.bind(config["address"]), access, log)
     except OSError as error:
         raise cannot_bind("admin page", _address(config["address"]), error.errno or 0) from None
     except ValueError as error:

@@ -74,14 +74,10 @@ class Engine:
     def reset_counters(self) -> None:
         self.done.append("reset_counters")
 
-    def reopen_logs(self) -> None:
-        self.done.append("reopen_logs")
-
 
 @dataclass
 class Logs:
     table: dict[str, str] = field(default_factory=lambda: {"admin": "info", "http": "info"})
-    reopened: int = 0
 
     def levels(self) -> dict[str, str]:
         return dict(self.table)
@@ -91,9 +87,6 @@ class Logs:
 
     def set_one(self, name: str, level: str) -> None:
         self.table[name] = level
-
-    def reopen(self) -> None:
-        self.reopened += 1
 
 
 @dataclass
@@ -125,6 +118,9 @@ class Proxy:
 
     def drain(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
         self.engine.done.append(f"drain {graceful=} {inbound_only=} {skip_exit=}")
+
+    def reopen_logs(self) -> None:
+        self.engine.done.append("reopen_logs")
 
     def quit(self) -> None:
         self.ended = True

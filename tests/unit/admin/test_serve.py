@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from dragoman.admin import listen
 from dragoman.admin.access import Access
+from dragoman.admin.access_log import AccessLog
 from dragoman.admin.app import make_app
 from dragoman.admin.serve import AdminServer
 from tests.unit.stats import support
@@ -19,9 +21,16 @@ PROXY = Proxy(Engine(metrics=support.metrics()), stats_tags=(("zone", "eu"),))
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "access.log"
+
+
+@pytest.fixture(scope="module")
+def client(log: Path) -> Iterator[httpx.Client]:
     listening = listen.bind({"socket_address": {"address": "127.0.0.1", "port_value": 0}})
-    server = AdminServer(make_app(PROXY, Access([{"prefix": "/"}])), listening)
+    writer = AccessLog([str(log)])
+    app = make_app(PROXY, Access([{"prefix": "/"}]), writer)
+    server = AdminServer(app, listening)
     thread = threading.Thread(target=lambda: asyncio.run(server.run()))
     thread.start()
     try:
@@ -30,6 +39,7 @@ def client() -> Iterator[httpx.Client]:
     finally:
         server.stop()
         thread.join(timeout=10)
+        writer.close()
     assert not thread.is_alive()
 
 
@@ -62,3 +72,12 @@ def test_every_kind_of_page(client: httpx.Client) -> None:
     assert client.get("/").headers["content-type"] == "text/html; charset=UTF-8"
     assert client.get("/clusters?format=json").headers["content-type"] == "application/json"
     assert client.get("/nothing").status_code == 404
+
+
+def test_requests_are_logged(client: httpx.Client, log: Path) -> None:
+    client.post("/zzz?logged", content=b"abc", headers={"x-request-id": "17"})
+    # The line is written after the answer; the next answer on this connection comes after it.
+    client.get("/ready")
+    line = next(line for line in log.read_text().splitlines() if "logged" in line)
+    assert '"POST /zzz?logged HTTP/1.1" 404 - 3 ' in line
+    assert '"17"' in line

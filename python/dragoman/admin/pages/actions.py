@@ -15,8 +15,7 @@ def reset_counters(proxy: Proxy, _query: Query) -> Answer:
 
 def reopen_logs(proxy: Proxy, _query: Query) -> Answer:
     """Opens access logs and the process's log anew, after a rotation."""
-    proxy.engine.reopen_logs()
-    proxy.logs.reopen()
+    proxy.reopen_logs()
     return OK
 
 
