@@ -15,6 +15,25 @@ use crate::status::{ClusterStatus, ListenerStatus};
 create_exception!(dragoman._core._native, PublishError, PyException, "A publish was refused.");
 create_exception!(dragoman._core._native, BindError, PyOSError, "An address can't be bound.");
 
+fn changes_of(rows: Vec<(String, String, Option<Vec<u8>>)>) -> PyResult<Vec<Change>> {
+    let change = |(kind, name, payload): (String, String, Option<Vec<u8>>)| {
+        let kind = Kind::from_name(&kind).ok_or_else(|| {
+            PyValueError::new_err(format!("resources of kind {kind} are not supported"))
+        })?;
+        Ok(Change { kind, name, payload })
+    };
+    rows.into_iter().map(change).collect()
+}
+
+fn refused(faults: Vec<server::ResourceFault>) -> PyErr {
+    let row = |f: server::ResourceFault| {
+        let fault = f.fault;
+        (f.kind.name(), f.name, fault.path, fault.code, fault.message)
+    };
+    let rows: Vec<_> = faults.into_iter().map(row).collect();
+    PublishError::new_err((rows,))
+}
+
 /// What a publish did.
 #[pyclass(frozen, get_all, module = "dragoman._core._native")]
 pub struct Published {
@@ -65,28 +84,26 @@ impl Engine {
         py: Python<'_>,
         changes: Vec<(String, String, Option<Vec<u8>>)>,
     ) -> PyResult<Published> {
-        let change = |(kind, name, payload): (String, String, Option<Vec<u8>>)| {
-            let kind = Kind::from_name(&kind)
-                .ok_or_else(|| PyValueError::new_err(format!("resources of kind {kind} are not supported")))?;
-            Ok(Change { kind, name, payload })
-        };
-        let changes = changes.into_iter().map(change).collect::<PyResult<Vec<_>>>()?;
+        let changes = changes_of(changes)?;
         match py.detach(|| self.0.publish(&changes)) {
             Ok(done) => Ok(Published { version: done.version, changes: done.changes }),
-            Err(server::PublishError::Faults(faults)) => {
-                let row = |f: server::ResourceFault| {
-                    let fault = f.fault;
-                    (f.kind.name(), f.name, fault.path, fault.code, fault.message)
-                };
-                let rows: Vec<_> = faults.into_iter().map(row).collect();
-                Err(PublishError::new_err((rows,)))
-            }
+            Err(server::PublishError::Faults(faults)) => Err(refused(faults)),
             Err(server::PublishError::Bind { listener, address, error }) => {
                 let errno = error.raw_os_error().unwrap_or(0);
                 let text = format!("cannot bind '{address}': {error}");
                 Err(BindError::new_err((errno, text, listener)))
             }
         }
+    }
+
+    fn check(
+        &self,
+        py: Python<'_>,
+        changes: Vec<(String, String, Option<Vec<u8>>)>,
+    ) -> PyResult<()> {
+        let changes = changes_of(changes)?;
+        let faults = py.detach(|| self.0.check(&changes));
+        if faults.is_empty() { Ok(()) } else { Err(refused(faults)) }
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {

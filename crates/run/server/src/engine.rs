@@ -154,6 +154,17 @@ impl Engine {
         Ok(Published { version: state.snapshot.version, changes: done })
     }
 
+    /// What [`Engine::publish`] would refuse of `changes`; nothing is bound or applied.
+    pub fn check(&self, changes: &[Change]) -> Vec<ResourceFault> {
+        let state = lock(&self.control.state);
+        let mut faults = Vec::new();
+        let mut next = state.resources.clone();
+        next.apply(changes, &mut faults);
+        let means = Means { node: &self.control.node, sinks: &self.control.sinks };
+        compile(&next, &state.resources, &state.plan, &means, &mut faults);
+        faults
+    }
+
     /// Starts the workers: accepting begins.
     ///
     /// # Errors
