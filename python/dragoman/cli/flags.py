@@ -1,31 +1,12 @@
 """Envoy's command-line options, as one table. Adding one means adding a row."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from dragoman.cli.parser import one_of, unsigned
+from dragoman.cli.parser import Flag, one_of, unsigned
 from dragoman.server.options import DEFAULT_LOG_FORMAT
 
 LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
 _NO_HOT_RESTART = "there is no hot restart: a new process binds the same ports while the old runs"
 _ONE_VERSION = "addresses are taken from the configuration alone"
-
-
-class Flag(NamedTuple):
-    """One option. Without `read` it takes no value."""
-
-    names: tuple[str, ...]
-    help: str
-    read: Callable[[str], object] | None = None
-    metavar: str = ""
-    #: Why giving it changes nothing; "" for those that do
-    without_effect: str = ""
-
-    @property
-    def dest(self) -> str:
-        """The attribute it is stored in."""
-        return self.names[-1].removeprefix("--").replace("-", "_")
 
 
 def _text(names: str, help_: str, metavar: str, without_effect: str = "") -> Flag:
@@ -81,6 +62,7 @@ FLAGS = (
         "tag that every metric carries; may be repeated",
         str,
         "TAG:VALUE",
+        many=True,
     ),
     _switch("--allow-unknown-static-fields", "accept unknown fields in the configuration file"),
     _switch("--allow-unknown-fields", "the same (deprecated)"),

@@ -3,12 +3,11 @@
 It writes the Envoy configuration that it stands for (`--print-config` shows it) and runs that.
 """
 
-import argparse
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dragoman.cli.parser import Once, Parser, unsigned
+from dragoman.cli.parser import Flag, Parser, unsigned
 from dragoman.server.options import Options
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[\da-fA-F:.]+)\]|(?P<host>[\w.-]*)):(?P<port>\d{1,5})")
@@ -27,65 +26,65 @@ class Address(NamedTuple):
         return ":" not in self.host and _IPV4.fullmatch(self.host) is None
 
 
+def address(text: str) -> Address:
+    """`:8080`, `127.0.0.1:8080`, `name:8080`, `[::1]:8080`. Raises ValueError."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError(f"'{text}' is not an address such as 127.0.0.1:8080")
+    return Address(found["v6"] or found["host"] or "", int(found["port"]))
+
+
+def target(text: str) -> Address:
+    """An address that can be connected to. Raises ValueError."""
+    found = address(text)
+    if not found.host or not found.port:
+        raise ValueError(f"'{text}' needs both a host and a port")
+    return found
+
+
+PARSER = Parser(
+    "dragoman proxy",
+    "Forwards HTTP from a port to servers.",
+    (
+        Flag(
+            ("--from",),
+            "where to listen; without a host on all IPv4 addresses",
+            address,
+            "[HOST]:PORT",
+        ),
+        Flag(
+            ("--to",),
+            "where to forward to; repeated: in turn",
+            target,
+            "HOST:PORT",
+            many=True,
+        ),
+        Flag(
+            ("--admin",),
+            "where to serve the admin page (without a host on 127.0.0.1; default: nowhere)",
+            address,
+            "[HOST]:PORT",
+        ),
+        Flag(("--concurrency",), "workers", unsigned, "N"),
+        Flag(("--print-config",), "print the configuration and end"),
+    ),
+)
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the proxy, or prints its configuration. Returns the exit code."""
-    parser = Parser("dragoman proxy", "Forwards HTTP from a port to servers.")
-    parser.add_argument(
-        "--from",
-        dest="source",
-        action=Once,
-        type=address,
-        required=True,
-        metavar="[HOST]:PORT",
-        help="where to listen; without a host on all IPv4 addresses",
-    )
-    parser.add_argument(
-        "--to",
-        dest="targets",
-        action="append",
-        type=target,
-        required=True,
-        metavar="HOST:PORT",
-        help="where to forward to; repeated: in turn",
-    )
-    parser.add_argument(
-        "--admin",
-        action=Once,
-        type=address,
-        metavar="[HOST]:PORT",
-        help="where to serve the admin page (without a host on 127.0.0.1; default: nowhere)",
-    )
-    parser.add_argument("--concurrency", action=Once, type=unsigned, metavar="N", help="workers")
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the configuration and end"
-    )
-    values = parser.read(argv)
-    yaml = configuration(values.source, values.targets, values.admin)
-    if values.print_config:
+    values = PARSER.read(argv)
+    if values["from"] is None or not values["to"]:
+        PARSER.error("--from and --to are needed")
+    yaml = configuration(values["from"], values["to"], values["admin"])
+    if values["print_config"]:
         print(yaml, end="")
         return 0
     from dragoman.server.concurrency import default_concurrency
     from dragoman.server.run import serve
 
-    return serve(
-        Options(config_yaml=yaml, concurrency=max(1, values.concurrency or default_concurrency()))
-    )
-
-
-def address(text: str) -> Address:
-    """`:8080`, `127.0.0.1:8080`, `name:8080`, `[::1]:8080`."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found["port"]) > 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an address such as 127.0.0.1:8080")
-    return Address(found["v6"] or found["host"] or "", int(found["port"]))
-
-
-def target(text: str) -> Address:
-    """An address that can be connected to."""
-    found = address(text)
-    if not found.host or not found.port:
-        raise argparse.ArgumentTypeError(f"'{text}' needs both a host and a port")
-    return found
+    workers = max(1, values["concurrency"] or default_concurrency())
+    return serve(Options(config_yaml=yaml, concurrency=workers))
 
 
 def configuration(source: Address, targets: Sequence[Address], admin: Address | None) -> str:

@@ -1,71 +1,48 @@
 """`dragoman run`: Envoy's command line turned into `Options`, then served."""
 
-import argparse
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dragoman.cli.flags import FLAGS, LEVELS
-from dragoman.cli.parser import Once, Parser, did_you_mean
+from dragoman.cli.parser import Parser, did_you_mean
 from dragoman.server.options import Options
 
-_TAG = re.compile(r"([A-Za-z0-9]+):([^.]+)")
+PARSER = Parser("dragoman run", "Serves traffic as an Envoy configuration says.", FLAGS)
 
 
 def main(argv: Sequence[str]) -> int:
     """Parses `argv` (without the subcommand) and runs the proxy. Returns the exit code."""
-    parser = make_parser()
-    values = parser.read(argv)
-    if values.version:
+    values = PARSER.read(argv)
+    if values["version"]:
         return _print_version()
-    if values.hot_restart_version:
+    if values["hot_restart_version"]:
         print("disabled")
         return 0
-    options = make_options(parser, values)
+    options = make_options(values)
     # Only now: a bad command line is answered without loading the proxy.
     from dragoman.server.run import serve
 
     return serve(options)
 
 
-def make_parser() -> Parser:
-    """The parser of `FLAGS`."""
-    parser = Parser("dragoman run", "Serves traffic as an Envoy configuration says.")
-    for flag in FLAGS:
-        if flag.read is None:
-            parser.add_argument(*flag.names, action="store_true", help=flag.help)
-        elif flag.names == ("--stats-tag",):
-            parser.add_argument(
-                *flag.names, action="append", default=[], metavar=flag.metavar, help=flag.help
-            )
-        else:
-            parser.add_argument(
-                *flag.names,
-                action=Once,
-                type=flag.read,
-                metavar=flag.metavar,
-                help=flag.help.replace("%", "%%"),
-            )
-    return parser
-
-
-def make_options(parser: Parser, values: argparse.Namespace) -> Options:
-    """`Options` of the parsed `values`. A wrong combination ends through `parser.error`."""
-    if values.config_path is None and values.config_yaml is None:
-        parser.error("at least one of --config-path and --config-yaml is needed")
-    if values.disable_extensions:
-        parser.error("--disable-extensions is not supported: all extensions are available")
-    if values.log_format is not None and values.log_format_escaped and "%_" in values.log_format:
-        parser.error("--log-format-escaped can't be combined with %_ in --log-format")
+def make_options(values: Mapping[str, Any]) -> Options:
+    """`Options` of the parsed `values`. A wrong combination ends through `PARSER.error`."""
+    if values["config_path"] is None and values["config_yaml"] is None:
+        PARSER.error("at least one of --config-path and --config-yaml is needed")
+    if values["disable_extensions"]:
+        PARSER.error("--disable-extensions is not supported: all extensions are available")
+    if values["log_format_escaped"] and "%_" in (values["log_format"] or ""):
+        PARSER.error("--log-format-escaped can't be combined with %_ in --log-format")
     given = {
-        flag.dest: getattr(values, flag.dest)
-        for flag in FLAGS
-        if getattr(values, flag.dest) not in (None, False) and flag.dest in Options._fields
+        name: value
+        for name, value in values.items()
+        if name in Options._fields and value not in (None, False)
     }
     given["log_level"] = _level(given.get("log_level", "info"))
-    given["component_log_level"] = _components(parser, values.component_log_level or "")
-    given["stats_tag"] = _tags(parser, values.stats_tag)
-    given["concurrency"] = _concurrency(values.concurrency)
-    if values.allow_unknown_fields:
+    given["component_log_level"] = _components(values["component_log_level"] or "")
+    given["stats_tag"] = _tags(values["stats_tag"])
+    given["concurrency"] = _concurrency(values["concurrency"])
+    if values["allow_unknown_fields"]:
         given["allow_unknown_static_fields"] = True
     return Options(**given, without_effect=_without_effect(values))
 
@@ -77,11 +54,11 @@ def _print_version() -> int:
     return 0
 
 
-def _without_effect(values: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+def _without_effect(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (flag.names[-1], flag.without_effect)
         for flag in FLAGS
-        if flag.without_effect and getattr(values, flag.dest) not in (None, False)
+        if flag.without_effect and values[flag.dest] != flag.absent
     )
 
 
@@ -97,37 +74,33 @@ def _level(level: str) -> str:
     return "warning" if level == "warn" else level
 
 
-def _components(parser: Parser, text: str) -> tuple[tuple[str, str], ...]:
+def _components(text: str) -> tuple[tuple[str, str], ...]:
     """`upstream:debug,http:trace` as pairs."""
+    if not text:
+        return ()
     from dragoman.server.logs import LOGGERS
 
     pairs = []
     for item in filter(None, text.split(",")):
         name, _, level = item.partition(":")
         if name not in LOGGERS:
-            parser.error(
-                f"--component-log-level: unknown component '{name}'{did_you_mean(name, LOGGERS)}"
-            )
+            hint = did_you_mean(name, LOGGERS)
+            PARSER.error(f"--component-log-level: unknown component '{name}'{hint}")
         if level not in LEVELS:
-            parser.error(
-                f"--component-log-level: unknown log level '{level}' of '{name}'"
-                f"{did_you_mean(level, LEVELS)}"
-            )
+            hint = did_you_mean(level, LEVELS)
+            PARSER.error(f"--component-log-level: unknown log level '{level}' of '{name}'{hint}")
         pairs.append((name, _level(level)))
     return tuple(pairs)
 
 
-def _tags(parser: Parser, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _tags(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     tags: dict[str, str] = {}
     for text in texts:
-        found = _TAG.fullmatch(text)
-        if found is None:
-            parser.error(
-                f"--stats-tag: '{text}' is not TAG:VALUE (TAG of letters and digits, no dot in"
-                " VALUE)"
-            )
-        tag, value = found.groups()
+        tag, _, value = text.partition(":")
+        if not (tag.isascii() and tag.isalnum() and value) or "." in value:
+            rule = "TAG:VALUE (TAG of letters and digits, no dot in VALUE)"
+            PARSER.error(f"--stats-tag: '{text}' is not {rule}")
         if tag in tags:
-            parser.error(f"--stats-tag: tag '{tag}' is given more than once")
+            PARSER.error(f"--stats-tag: tag '{tag}' is given more than once")
         tags[tag] = value
     return tuple(tags.items())

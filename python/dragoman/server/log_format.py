@@ -4,7 +4,6 @@ A pattern is compiled once into pieces: text, or a function of the record. `%_` 
 Envoy's own flags: the message with control characters escaped, and the message as JSON content.
 """
 
-import json
 import logging
 import os
 import threading
@@ -129,6 +128,13 @@ def _escaped(record: logging.LogRecord) -> str:
     return _message(record).translate(_ESCAPES)
 
 
+def _json_content(record: logging.LogRecord) -> str:
+    # Few patterns have this flag, and json takes its time to import.
+    import json
+
+    return json.dumps(_message(record))[1:-1]
+
+
 def _source(record: logging.LogRecord) -> str:
     """The source file, from the package's folder on."""
     _, package, rest = record.pathname.rpartition("dragoman/")
@@ -150,7 +156,7 @@ def _name(record: logging.LogRecord) -> str:
 
 _PIECES: dict[str, _Piece] = {
     "_": _escaped,
-    "j": lambda record: json.dumps(_message(record))[1:-1],
+    "j": _json_content,
     "t": lambda _record: str(threading.get_native_id()),
     "P": lambda _record: str(os.getpid()),
     "n": _name,

@@ -6,7 +6,6 @@ Knows nothing about how requests, signals or timers reach it.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from socket import socket
 from typing import Any, NamedTuple
 
@@ -217,7 +216,8 @@ def _body(kind: str, payload: bytes) -> dict[str, Any]:
 
 
 def _timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"
 
 
 def _semantic(version: str) -> dict[str, int]:

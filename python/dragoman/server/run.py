@@ -4,7 +4,6 @@ The order is chosen so that connections are accepted as early as possible: the a
 socket is bound first (its page is loaded last), then the listeners', then the workers start.
 """
 
-import json
 import logging
 import signal
 import sys
@@ -158,4 +157,6 @@ def _set_log_format(options: Options, logs: Logs, bootstrap: Any) -> None:
     if "text_format" in config:
         logs.set_pattern(config["text_format"])
     elif "json_format" in config:
+        import json
+
         logs.set_pattern(json.dumps(config["json_format"], separators=(",", ":")))

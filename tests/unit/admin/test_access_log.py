@@ -10,7 +10,7 @@ FILE = f"{LOGGERS}file.v3.FileAccessLog"
 
 
 def entry(**headers: str) -> Entry:
-    moment = datetime(2026, 11, 23, 21, 19, 4, 81_000, UTC)
+    moment = datetime(2026, 11, 23, 21, 19, 4, 81_500, UTC).timestamp()
     return Entry(moment, "POST", "/zzz", "HTTP/1.1", 404, 3, 5067, 0, headers)
 
 

@@ -1,5 +1,3 @@
-import argparse
-
 import pytest
 import yaml
 
@@ -35,13 +33,13 @@ def test_addresses(text: str, host: str, port: int) -> None:
 
 @pytest.mark.parametrize("text", ["8080", "a:b", ":99999", "::1:80", "a b:1", ""])
 def test_what_is_not_an_address(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError):
+    with pytest.raises(ValueError, match=r"is not an address|needs both"):
         proxy.address(text)
 
 
 @pytest.mark.parametrize("text", [":80", "host:0"])
 def test_a_target_needs_host_and_port(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError):
+    with pytest.raises(ValueError, match=r"is not an address|needs both"):
         proxy.target(text)
 
 
@@ -71,3 +69,13 @@ def test_print_config(capsys: pytest.CaptureFixture[str]) -> None:
     assert proxy.main(["--from", ":80", "--to", "10.0.0.1:81", "--print-config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed == load(":80", "10.0.0.1:81")
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["--from", ":80"], ["--to", "a:1"], ["--from=80", "--to=a:1"]]
+)
+def test_what_is_missing_or_wrong(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        proxy.main(argv)
+    assert end.value.code == 1
+    assert "--from" in capsys.readouterr().err

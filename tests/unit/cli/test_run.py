@@ -1,12 +1,11 @@
 import pytest
 
-from dragoman.cli.run import make_options, make_parser
+from dragoman.cli.run import PARSER, make_options
 from dragoman.server.options import Options
 
 
 def options(*argv: str) -> Options:
-    parser = make_parser()
-    return make_options(parser, parser.read(argv))
+    return make_options(PARSER.read(argv))
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
