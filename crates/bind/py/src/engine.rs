@@ -169,13 +169,7 @@ impl Engine {
         py.detach(|| self.0.text_set(name, value));
     }
 
-    fn histogram_record(
-        &self,
-        py: Python<'_>,
-        name: &str,
-        unit: &str,
-        value: u64,
-    ) -> PyResult<()> {
+    fn histogram_record(&self, py: Python<'_>, name: &str, unit: &str, value: u64) -> PyResult<()> {
         let unit = match unit {
             "ms" => Unit::Milliseconds,
             "us" => Unit::Microseconds,

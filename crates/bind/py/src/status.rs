@@ -6,7 +6,7 @@ use dragoman_server as server;
 use pyo3::prelude::*;
 
 /// One endpoint.
-#[pyclass(frozen, get_all, skip_from_py_object, module = "dragoman._core._native")]
+#[pyclass(frozen, get_all, module = "dragoman._core._native")]
 #[derive(Clone)]
 pub struct HostStatus {
     address: String,

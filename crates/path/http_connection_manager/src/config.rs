@@ -321,7 +321,22 @@ fn internal_addresses(m: &hcm::InternalAddressConfig, faults: &mut Faults) -> In
             }),
         }
     }
+    // A real Envoy takes an empty list for the private ranges it trusted by default before 1.33.
+    if m.cidr_ranges.is_empty() {
+        ranges.extend(private_ranges());
+    }
     InternalAddresses { unix_sockets: m.unix_sockets, ranges }
+}
+
+fn private_ranges() -> impl Iterator<Item = Range> {
+    let v4 =
+        [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([127, 0, 0, 0], 8)];
+    let v6 = [
+        (std::net::Ipv6Addr::LOCALHOST, 128),
+        (std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8),
+    ];
+    let v4 = v4.into_iter().map(|(base, bits)| Range { base: IpAddr::from(base), bits });
+    v4.chain(v6.into_iter().map(|(base, bits)| Range { base: base.into(), bits }))
 }
 
 fn path_rules(m: &HttpConnectionManager) -> PathRules {

@@ -2,10 +2,30 @@
 
 use dragoman_types::{RequestHead, ResponseHead, id};
 
-use crate::accept::is_dropped;
+use crate::accept::{Scratch, is_dropped};
 use crate::config::{Config, ServerHeader};
 use crate::hop_by_hop;
-use crate::ids::IdSet;
+use crate::ids::{IdSet, Seen, join_repeated};
+
+/// What Envoy's header table joins in responses.
+const JOINED: IdSet = IdSet::of(&[
+    id::CACHE_CONTROL,
+    id::CONTENT_TYPE,
+    id::DATE,
+    id::ETAG,
+    id::GRPC_MESSAGE,
+    id::GRPC_STATUS,
+    id::LAST_MODIFIED,
+    id::LOCATION,
+    id::SERVER,
+    id::VARY,
+    id::VIA,
+    id::X_ENVOY_ATTEMPT_COUNT,
+    id::X_ENVOY_RATELIMITED,
+    id::X_ENVOY_UPSTREAM_CANARY,
+    id::X_ENVOY_UPSTREAM_SERVICE_TIME,
+    id::X_REQUEST_ID,
+]);
 
 const HOP_BY_HOP: IdSet = IdSet::of(&[
     id::CONNECTION,
@@ -18,6 +38,15 @@ const HOP_BY_HOP_UPGRADED: IdSet =
     IdSet::of(&[id::TRANSFER_ENCODING, id::KEEP_ALIVE, id::PROXY_CONNECTION]);
 
 impl Config {
+    /// Repeated fields of an origin's response that Envoy's header table joins with commas become
+    /// one; edits, logs and the client then see one.
+    pub fn join_response(&self, response: &mut ResponseHead, scratch: &mut Scratch) {
+        let seen = Seen::in_request(&response.headers);
+        if seen.twice.meets(JOINED) {
+            join_repeated(&mut response.headers, &seen, JOINED, scratch.text());
+        }
+    }
+
     /// Makes a response ready for the client's codec. `date` is used where the origin gave none.
     /// Fields that `Connection` nominates stay, as in Envoy.
     pub fn finish_response(

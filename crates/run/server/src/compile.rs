@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dragoman_balancers::Builtins;
 use dragoman_cluster::{Cluster, Endpoints};
 use dragoman_router::RouteTable;
-use dragoman_types::{Faults, Fault};
+use dragoman_types::{Fault, Faults};
 
 use crate::listener::{ListenerPlan, Means, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
@@ -51,9 +51,7 @@ pub(crate) fn compile(
         let same = same(previous.routes.get(name), Some(message));
         let kept = plan.routes.get(name).filter(|_| same).cloned();
         let compiled = kept.or_else(|| {
-            gather(Kind::Route, name, faults, |f| {
-                Some(Arc::new(RouteTable::compile(message, f)))
-            })
+            gather(Kind::Route, name, faults, |f| Some(Arc::new(RouteTable::compile(message, f))))
         });
         if let Some(table) = compiled {
             out.routes.insert(name.clone(), table);

@@ -46,7 +46,11 @@ pub struct Options {
 pub enum PublishError {
     Faults(Vec<ResourceFault>),
     /// A listener's address can't be bound.
-    Bind { listener: String, address: String, error: io::Error },
+    Bind {
+        listener: String,
+        address: String,
+        error: io::Error,
+    },
 }
 
 /// What a publish did.
@@ -445,9 +449,8 @@ impl Control {
             let entry = self.cluster(state, &cluster, old.clusters.get(&cluster.name));
             next.clusters.insert(cluster.name.clone(), entry);
         }
-        let kept = |stat_name: &str| {
-            state.plan.clusters.values().any(|c| &*c.stat_name == stat_name)
-        };
+        let kept =
+            |stat_name: &str| state.plan.clusters.values().any(|c| &*c.stat_name == stat_name);
         state.metrics.keep_clusters(kept);
         for (name, table) in &state.plan.routes {
             let name: Box<str> = name.as_str().into();
@@ -528,7 +531,11 @@ impl Control {
         Arc::new(Routes { stats: stats.collect(), table: table.clone() })
     }
 
-    fn listener(&self, plan: &Arc<ListenerPlan>, sockets: Option<&Arc<Vec<Bound>>>) -> Arc<Listener> {
+    fn listener(
+        &self,
+        plan: &Arc<ListenerPlan>,
+        sockets: Option<&Arc<Vec<Bound>>>,
+    ) -> Arc<Listener> {
         let bound = sockets.map(|s| s.iter().map(|b| b.address.clone()).collect::<Vec<_>>());
         let addresses = bound.unwrap_or_else(|| plan.addresses.clone());
         let stat_name = match (&*plan.stat_prefix, addresses.first()) {
@@ -551,8 +558,7 @@ impl Control {
             codec: self.registry.scope("http1."),
             listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
         };
-        let handler =
-            |worker: usize| self.registry.scope(&format!("{prefix}worker_{worker}."));
+        let handler = |worker: usize| self.registry.scope(&format!("{prefix}worker_{worker}."));
         Arc::new(Listener {
             config_id: Arc::as_ptr(plan) as usize,
             name: plan.name.clone(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
-use dragoman_http_connection_manager as hcm;
 use dragoman_format::LogType;
+use dragoman_http_connection_manager as hcm;
 use dragoman_loggers::{AccessLog, LogSinks};
 use dragoman_net::SocketOptions;
 use dragoman_proto::pb::envoy::config::accesslog::v3::AccessLogFilter;
@@ -143,11 +143,7 @@ fn compile_chain(
     })
 }
 
-fn compile_filter(
-    filter: &Filter,
-    means: &Means<'_>,
-    faults: &mut Faults,
-) -> Option<ManagerPlan> {
+fn compile_filter(filter: &Filter, means: &Means<'_>, faults: &mut Faults) -> Option<ManagerPlan> {
     let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
         faults.add("missing", format!("{} needs a typed_config", filter.name));
         return None;
@@ -167,8 +163,7 @@ fn compile_manager(
     let access_logs = dragoman_loggers::compile(&message.access_log, means.sinks, faults);
     let routes = match &message.route_specifier {
         Some(RouteSpecifier::RouteConfig(routes)) => {
-            let table =
-                faults.field("route_config", |faults| RouteTable::compile(routes, faults));
+            let table = faults.field("route_config", |faults| RouteTable::compile(routes, faults));
             RouteRef::Inline(Arc::new(table))
         }
         Some(RouteSpecifier::Rds(rds)) => RouteRef::Named(rds.route_config_name.as_str().into()),

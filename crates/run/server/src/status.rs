@@ -59,8 +59,7 @@ impl ClusterStatus {
 fn host_stats(handle: &ScopeHandle<HostStats>, workers: usize) -> BTreeMap<&'static str, u64> {
     let shards: Vec<_> = (0..workers).map(|i| handle.shard(i)).collect();
     let counter = |of: fn(&HostStats) -> u64| shards.iter().map(|s| of(s)).sum::<u64>();
-    let gauge =
-        |of: fn(&HostStats) -> i64| shards.iter().map(|s| of(s)).sum::<i64>().max(0) as u64;
+    let gauge = |of: fn(&HostStats) -> i64| shards.iter().map(|s| of(s)).sum::<i64>().max(0) as u64;
     BTreeMap::from([
         ("cx_active", gauge(|s| s.cx_active.value())),
         ("cx_connect_fail", counter(|s| s.cx_connect_fail.value())),

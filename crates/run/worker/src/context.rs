@@ -80,6 +80,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) logs: RefCell<LogBuffers>,
     snapshot: RefCell<Rc<WorkerSnapshot>>,
+    #[expect(clippy::vec_box, reason = "moving a box is cheaper than moving what is in it")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     random: RefCell<fastrand::Rng>,
     next_id: Cell<u64>,
@@ -94,7 +95,12 @@ pub(crate) struct Worker {
 const KEPT: usize = 128;
 
 impl Worker {
-    pub(crate) fn new(index: usize, workers: usize, shared: Arc<Shared>, logs: LogBuffers) -> Worker {
+    pub(crate) fn new(
+        index: usize,
+        workers: usize,
+        shared: Arc<Shared>,
+        logs: LogBuffers,
+    ) -> Worker {
         Worker {
             index,
             workers,

@@ -211,6 +211,7 @@ impl ClientConnection {
             keep_alive: false,
             expect_continue: false,
             upgrade: false,
+            field_bytes: 0,
         };
         self.exchange(x, nothing, start).refuse(reply).await;
         false

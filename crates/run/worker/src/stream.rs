@@ -13,14 +13,14 @@ pub(crate) enum StreamError {
     /// The peer ended its side before the message was complete.
     Closed,
     /// The transport failed.
-    Io(io::Error),
+    Io,
     /// The peer broke the protocol.
     Protocol(ParseError),
 }
 
 impl From<io::Error> for StreamError {
-    fn from(error: io::Error) -> Self {
-        StreamError::Io(error)
+    fn from(_: io::Error) -> Self {
+        StreamError::Io
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) trait Sink {
 #[derive(Debug)]
 pub(crate) enum PumpError {
     Source(StreamError),
-    Sink(StreamError),
+    Sink,
 }
 
 /// Moves body bytes until the source is over and everything is flushed; `moved` counts them.
@@ -83,7 +83,7 @@ pub(crate) fn pump(
                     source.consume(n);
                     *moved += n as u64;
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Sink(error))),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(PumpError::Sink)),
                 Poll::Pending => return Poll::Pending,
             },
             Poll::Ready(Ok(Body::End)) => {
@@ -94,11 +94,11 @@ pub(crate) fn pump(
             Poll::Pending => {
                 // Nothing more for now: what was taken must not wait for what comes.
                 return match sink.poll_flush(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(PumpError::Sink(error))),
+                    Poll::Ready(Err(_)) => Poll::Ready(Err(PumpError::Sink)),
                     _ => Poll::Pending,
                 };
             }
         }
     }
-    sink.poll_flush(cx).map_err(PumpError::Sink)
+    sink.poll_flush(cx).map_err(|_| PumpError::Sink)
 }

@@ -118,14 +118,20 @@ impl WorkerCluster {
 
 impl WorkerHost {
     /// Asks the pool, within the cluster's limits.
-    pub(crate) fn acquire(&self, limits: &Thresholds, now: Instant, cluster: &Cluster) -> Acquired<Client> {
+    pub(crate) fn acquire(
+        &self,
+        limits: &Thresholds,
+        now: Instant,
+        cluster: &Cluster,
+    ) -> Acquired<Client> {
         let room = || Room {
             may_connect: self.cluster.connections() < u64::from(limits.max_connections),
             may_wait: self.cluster.pending() < u64::from(limits.max_pending_requests),
         };
         let idle_limit = cluster.http.idle_timeout;
         let alive = |client: &Client| {
-            let stale = idle_limit.is_some_and(|t| now.saturating_duration_since(client.last_used) >= t);
+            let stale =
+                idle_limit.is_some_and(|t| now.saturating_duration_since(client.last_used) >= t);
             !stale && !client.wire.socket.has_news()
         };
         self.pool.acquire(room, alive, |client| self.gone(client, Gone::Remote, now))
@@ -184,7 +190,8 @@ impl WorkerHost {
     /// Closes idle connections that their host closed, or that idled too long.
     pub(crate) fn sweep(&self, now: Instant, cluster: &Cluster) {
         let limit = cluster.http.idle_timeout;
-        let idle = |c: &Client| limit.is_some_and(|t| now.saturating_duration_since(c.last_used) >= t);
+        let idle =
+            |c: &Client| limit.is_some_and(|t| now.saturating_duration_since(c.last_used) >= t);
         let old = |c: &Client| {
             let limit = cluster.http.max_connection_duration;
             limit.is_some_and(|t| now.saturating_duration_since(c.opened) >= t)
@@ -221,21 +228,30 @@ pub(crate) struct Leased {
     pub(crate) fate: Gone,
     /// It had served requests before this one.
     pub(crate) reused: bool,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
+    bytes_in: u64,
+    bytes_taken: u64,
+    bytes_out: u64,
 }
 
 impl Leased {
     pub(crate) fn new(client: Client, host: Rc<WorkerHost>) -> Leased {
         let reused = client.requests > 0;
-        let (bytes_in, bytes_out) = (client.wire.bytes_in, client.wire.bytes_out);
-        Leased { client: Some(client), host, fate: Gone::LocalActive, reused, bytes_in, bytes_out }
+        let wire = &client.wire;
+        let (bytes_in, bytes_taken, bytes_out) = (wire.bytes_in, wire.bytes_taken, wire.bytes_out);
+        let fate = Gone::LocalActive;
+        Leased { client: Some(client), host, fate, reused, bytes_in, bytes_taken, bytes_out }
     }
 
     /// The connection; there is one until [`Leased::give_back`].
     pub(crate) fn client(&mut self) -> &mut Client {
         // Only `give_back` and `drop` empty it, and both end the lease.
         self.client.as_mut().expect("a lease holds its connection until it ends")
+    }
+
+    /// Bytes of this request's answer taken, and of this request sent.
+    pub(crate) fn wire_bytes(&self) -> (u64, u64) {
+        let Some(client) = &self.client else { return (0, 0) };
+        (client.wire.bytes_taken - self.bytes_taken, client.wire.bytes_out - self.bytes_out)
     }
 
     /// The host sent something since the request began.

@@ -24,7 +24,9 @@ pub enum Command {
     /// A new version, with the sockets of its listeners by name.
     Apply(Arc<Snapshot>, FxHashMap<Box<str>, Arc<Vec<Bound>>>),
     /// Stop accepting; `true`: only listeners of inbound traffic.
-    StopListeners { inbound_only: bool },
+    StopListeners {
+        inbound_only: bool,
+    },
     /// Hand what was logged to the writer.
     FlushLogs,
     Stop,
@@ -61,13 +63,12 @@ impl Handle {
         let load = Arc::new(Load::default());
         let seen = load.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(
-            move || {
+        let thread =
+            std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(move || {
                 let worker = Rc::new(Worker::new(index, workers, shared, logs));
                 let tasks = LocalSet::new();
                 tasks.block_on(&runtime, run(worker, inbox, seen, flush));
-            },
-        )?;
+            })?;
         Ok(Handle { commands, load, thread: Some(thread) })
     }
 

@@ -136,7 +136,8 @@ fn hex(digits: &[u8]) -> Result<u64, ParseError> {
 }
 
 fn check_extension(extension: &[u8]) -> Result<(), ParseError> {
-    let starts_well = extension.is_empty() || extension.trim_ascii_start().starts_with(b";");
+    // Blanks before it are allowed by the grammar and a classic of request smuggling.
+    let starts_well = extension.is_empty() || extension.starts_with(b";");
     let clean = extension.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f));
     if starts_well && clean { Ok(()) } else { Err(ParseError::Chunk) }
 }

@@ -67,10 +67,12 @@ impl ParseError {
         }
     }
 
-    /// 431 for heads over a limit, 400 otherwise.
+    /// The answer to a request like this.
     pub fn status(self) -> u16 {
         match self {
             ParseError::HeadTooLarge | ParseError::TooManyFields => 431,
+            // RFC 9112 section 6.1: a coding that isn't understood.
+            ParseError::TransferEncoding => 501,
             _ => 400,
         }
     }

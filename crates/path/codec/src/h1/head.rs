@@ -55,10 +55,18 @@ pub(super) struct FramingFields {
     pub(super) hosts: u32,
     pub(super) upgrade: bool,
     pub(super) expect_continue: bool,
+    /// Names and values, three bytes more a field: how Envoy counts received header bytes.
+    pub(super) bytes: u64,
 }
 
 impl FramingFields {
-    pub(super) fn note(&mut self, id: HeaderId, value: &[u8]) -> Result<(), ParseError> {
+    pub(super) fn note(
+        &mut self,
+        id: HeaderId,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), ParseError> {
+        self.bytes += (name.len() + value.len() + 3) as u64;
         match id {
             id::CONTENT_LENGTH => {
                 let length = content_length(value)?;
@@ -72,6 +80,9 @@ impl FramingFields {
                     return Err(ParseError::TransferEncoding);
                 }
                 self.chunked = true;
+            }
+            id::PROXY_CONNECTION => {
+                self.close |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"close"));
             }
             id::CONNECTION => {
                 for token in tokens(value) {
@@ -108,7 +119,9 @@ fn content_length(value: &[u8]) -> Result<u64, ParseError> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(ParseError::ContentLength);
     }
-    Ok(value.iter().fold(0u64, |n, digit| n * 10 + u64::from(digit - b'0')))
+    let length = value.iter().fold(0u64, |n, digit| n * 10 + u64::from(digit - b'0'));
+    // Beyond what a signed 64-bit number holds, a reader behind us may see something else.
+    if length > i64::MAX as u64 { Err(ParseError::ContentLength) } else { Ok(length) }
 }
 
 pub(super) fn from_httparse(error: httparse::Error) -> ParseError {
@@ -129,7 +142,18 @@ mod tests {
 
     #[test]
     fn lengths_are_digits_only() {
-        for bad in ["", "+5", "-1", "0x5", "5,5", " 5", "5 ", "1_0", "99999999999999999999"] {
+        for bad in [
+            "",
+            "+5",
+            "-1",
+            "0x5",
+            "5,5",
+            " 5",
+            "5 ",
+            "1_0",
+            "99999999999999999999",
+            "9223372036854775808",
+        ] {
             assert_eq!(content_length(bad.as_bytes()), Err(ParseError::ContentLength), "{bad:?}");
         }
         assert_eq!(content_length(b"0042"), Ok(42));

@@ -17,6 +17,8 @@ pub struct Request {
     pub keep_alive: bool,
     pub expect_continue: bool,
     pub upgrade: bool,
+    /// Bytes of its fields as Envoy counts them.
+    pub field_bytes: u64,
 }
 
 /// Parses the head at the start of `buf` into `head` (cleared first). `scanned` remembers progress
@@ -72,6 +74,9 @@ fn fill<'b>(
     head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let method = parsed.method.unwrap_or_default().as_bytes();
     let path = parsed.path.unwrap_or_default().as_bytes();
+    if !is_known_method(method) {
+        return Err(ParseError::Method);
+    }
     if !path.iter().all(|b| b.is_ascii_graphic()) {
         return Err(ParseError::Target);
     }
@@ -80,7 +85,7 @@ fn fill<'b>(
     let mut fields = FramingFields::default();
     for field in parsed.headers.iter() {
         let id = HeaderId::of(field.name.as_bytes());
-        fields.note(id, field.value)?;
+        fields.note(id, field.name, field.value)?;
         match id {
             id::OTHER => head.headers.push(field.name.as_bytes(), field.value),
             id::HOST => head.headers.append(id::AUTHORITY, field.value),
@@ -90,6 +95,48 @@ fn fill<'b>(
     fields.check()?;
     framing(&fields, head.version, bytes.len())
 }
+
+/// The methods that Envoy's codec lets through (it takes no others, in any case).
+fn is_known_method(method: &[u8]) -> bool {
+    KNOWN_METHODS.contains(&method)
+}
+
+const KNOWN_METHODS: &[&[u8]] = &[
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"PUT",
+    b"DELETE",
+    b"OPTIONS",
+    b"PATCH",
+    b"CONNECT",
+    b"TRACE",
+    b"ACL",
+    b"BIND",
+    b"CHECKOUT",
+    b"COPY",
+    b"LINK",
+    b"LOCK",
+    b"MERGE",
+    b"MKACTIVITY",
+    b"MKCALENDAR",
+    b"MKCOL",
+    b"MOVE",
+    b"MSEARCH",
+    b"NOTIFY",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"PURGE",
+    b"REBIND",
+    b"REPORT",
+    b"SEARCH",
+    b"SOURCE",
+    b"SUBSCRIBE",
+    b"UNBIND",
+    b"UNLINK",
+    b"UNLOCK",
+    b"UNSUBSCRIBE",
+];
 
 fn framing(
     fields: &FramingFields,
@@ -109,7 +156,8 @@ fn framing(
         _ => !fields.close,
     };
     let (expect_continue, upgrade) = (fields.expect_continue, fields.upgrade);
-    Ok(Request { consumed, framing, keep_alive, expect_continue, upgrade })
+    let field_bytes = fields.bytes;
+    Ok(Request { consumed, framing, keep_alive, expect_continue, upgrade, field_bytes })
 }
 
 #[cfg(test)]

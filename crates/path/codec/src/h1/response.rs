@@ -17,6 +17,8 @@ pub struct Response {
     pub keep_alive: bool,
     /// 1xx: another head follows.
     pub interim: bool,
+    /// Bytes of its fields as Envoy counts them.
+    pub field_bytes: u64,
 }
 
 /// Parses the head at the start of `buf` into `head` (cleared first), as the answer to a request
@@ -78,7 +80,7 @@ fn fill<'b>(
     let mut fields = FramingFields::default();
     for field in parsed.headers.iter() {
         let id = HeaderId::of(field.name.as_bytes());
-        fields.note(id, field.value)?;
+        fields.note(id, field.name, field.value)?;
         match id {
             dragoman_types::id::OTHER => head.headers.push(field.name.as_bytes(), field.value),
             known => head.headers.append(known, field.value),
@@ -110,7 +112,7 @@ fn framing(
             Version::Http10 => fields.keep_alive && !fields.close,
             _ => !fields.close,
         };
-    Response { consumed, framing, keep_alive, interim }
+    Response { consumed, framing, keep_alive, interim, field_bytes: fields.bytes }
 }
 
 #[cfg(test)]

@@ -20,32 +20,38 @@ pub fn is_safe_value(value: &[u8]) -> bool {
     value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f))
 }
 
-/// Appends a request head in HTTP/1.1.
-pub fn request_head(out: &mut Vec<u8>, head: &RequestHead, framing: Framing, style: NameStyle) {
+/// Appends a request head in HTTP/1.1; returns the bytes of its fields.
+pub fn request_head(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    framing: Framing,
+    style: NameStyle,
+) -> u64 {
     out.extend_from_slice(head.method());
     out.push(b' ');
     out.extend_from_slice(head.path());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(out, &head.headers, framing, style);
+    fields(out, &head.headers, framing, style)
 }
 
-/// Appends a response head. `version_10` answers an HTTP/1.0 client in its own version.
+/// Appends a response head; returns the bytes of its fields. `version_10` answers an HTTP/1.0 client in its own version.
 pub fn response_head(
     out: &mut Vec<u8>,
     head: &ResponseHead,
     framing: Framing,
     style: NameStyle,
     version_10: bool,
-) {
+) -> u64 {
     out.extend_from_slice(if version_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
     out.push(b' ');
     out.extend_from_slice(reason(head.status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    fields(out, &head.headers, framing, style);
+    fields(out, &head.headers, framing, style)
 }
 
-fn fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, style: NameStyle) {
+fn fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, style: NameStyle) -> u64 {
+    let start = out.len();
     for (id, name, value) in headers.iter() {
         match id {
             id::AUTHORITY => field(out, b"host", value, style),
@@ -59,7 +65,9 @@ fn fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, style: NameSty
     if framing == Framing::Chunked {
         field(out, b"transfer-encoding", b"chunked", style);
     }
+    let bytes = out.len() - start;
     out.extend_from_slice(b"\r\n");
+    bytes as u64
 }
 
 fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8], style: NameStyle) {

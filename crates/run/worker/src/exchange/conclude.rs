@@ -25,15 +25,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// Milliseconds between the request's end and the response's head.
-    pub(super) fn upstream_service_time(&self) -> u64 {
+    /// Milliseconds between the request's end and the response's head; `None` for an answer that
+    /// came before the request's end.
+    pub(super) fn upstream_service_time(&self) -> Option<u64> {
         let phases = &self.info.phases;
-        let (Some(sent), Some(answered)) =
-            (phases.upstream_request_end, phases.upstream_response_begin)
-        else {
-            return 0;
-        };
-        answered.saturating_duration_since(sent).as_millis() as u64
+        let (sent, answered) = (phases.upstream_request_end?, phases.upstream_response_begin?);
+        Some(answered.saturating_duration_since(sent).as_millis() as u64)
     }
 
     /// The host's head is here.
@@ -44,6 +41,7 @@ impl Exchange<'_> {
         self.info.upstream_version = Some(self.x.response.version);
         self.info.response_code = Some(self.x.response.status);
         self.info.details = Some("via_upstream".into());
+        self.manager.shared.config.join_response(&mut self.x.response, &mut self.x.hcm);
         let status = self.x.response.status;
         match status >= 500 {
             true => leased.host.stats.rq_error.inc(),
@@ -84,6 +82,7 @@ impl Exchange<'_> {
                 stats.upstream_rq_time.record(us);
             }
         }
+        (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
         if !self.request_sent {
             // The answer came before the request was over: what is left of it is nobody's.
             self.manager.stats.downstream_rq_response_before_rq_complete.inc();
@@ -100,7 +99,6 @@ impl Exchange<'_> {
         // What is left of the request would be read as the next one.
         self.close |= config.closes(&reply) || !self.server.wire.is_received();
         self.info.flags.insert(reply.flags);
-        self.info.response_code = Some(reply.status);
         self.info.details = Some(reply.details.clone());
         if !reply.cause.is_empty() {
             self.info.cause = Some(reply.cause.clone());
@@ -130,7 +128,7 @@ impl Exchange<'_> {
         let mut edits = self.worker.edits(self.info.start);
         let mut facts = Facts::new(self.connection, &self.info);
         facts.request = Some(&x.request);
-        facts.route_name = None;
+        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
         config.shape_reply(reply, &facts, &mut edits.format, &mut x.response, &mut x.body);
         if let (Some(routes), Some(route)) = (&self.routes, self.route)
             && let Some(route) = routes.route(route)
@@ -168,6 +166,12 @@ impl Exchange<'_> {
     pub(super) fn conclude(mut self) -> bool {
         let now = Instant::now();
         self.info.end = Some(now);
+        let wire = &self.server.wire;
+        self.info.downstream_wire_received = wire.bytes_taken - self.wire_before.0;
+        self.info.downstream_wire_sent = wire.bytes_out - self.wire_before.1;
+        if self.responded {
+            self.info.downstream_header_sent = self.server.sent_field_bytes;
+        }
         let stats = &self.manager.stats;
         stats.downstream_rq_active.dec();
         self.worker.requests.set(self.worker.requests.get() - 1);

@@ -12,7 +12,7 @@ use dragoman_codec::h1::{Limits, Response};
 use dragoman_net::{Keepalive, connect};
 use dragoman_pool::{Acquired, Grant};
 use dragoman_router::Forward;
-use dragoman_types::{Flags, LocalReply, id};
+use dragoman_types::{Flags, HeaderId, LocalReply, id};
 
 use super::patience::Expired;
 use super::{Exchange, Stop, replies};
@@ -34,10 +34,22 @@ pub(super) enum Failure {
 impl Failure {
     /// The host closed without a byte of an answer.
     pub(super) fn is_unanswered_close(&self, leased: &Leased) -> bool {
-        let closed = matches!(self, Failure::Upstream(StreamError::Closed | StreamError::Io(_)));
+        let closed = matches!(self, Failure::Upstream(StreamError::Closed | StreamError::Io));
         closed && !leased.is_answered()
     }
 }
+
+/// Request fields that speak to the router.
+const ROUTER_ORDERS: &[HeaderId] = &[
+    id::X_ENVOY_MAX_RETRIES,
+    id::X_ENVOY_RETRY_ON,
+    id::X_ENVOY_RETRY_GRPC_ON,
+    id::X_ENVOY_RETRIABLE_STATUS_CODES,
+    id::X_ENVOY_RETRIABLE_HEADER_NAMES,
+    id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
+    id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
+    id::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
+];
 
 impl Exchange<'_> {
     /// Route, header and connection-manager settings become this request's limits.
@@ -49,6 +61,10 @@ impl Exchange<'_> {
             let ms = text.and_then(|t| t.parse::<u64>().ok()).unwrap_or(0);
             self.patience.route = Some(Duration::from_millis(ms)).filter(|d| !d.is_zero());
             headers.remove(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
+        }
+        // The router's own orders; they end here.
+        for order in ROUTER_ORDERS {
+            headers.remove(*order);
         }
         if let Some(idle) = forward.idle_timeout {
             self.patience.idle = idle;
@@ -181,8 +197,7 @@ impl Exchange<'_> {
         let client = leased.client();
         info.upstream_local = client.local.clone();
         info.upstream_connection_id = Some(client.id);
-        client.request(&self.x.request, framing);
-        info.upstream_header_sent = client.wire.out().len() as u64;
+        info.upstream_header_sent = client.request(&self.x.request, framing);
         (self.request_sent, self.request_finished) = (false, false);
     }
 
@@ -201,7 +216,7 @@ impl Exchange<'_> {
                 self.info.phases.upstream_request_end = Some(now);
                 self.patience.request_ended(now);
             }
-            Poll::Ready(Err(PumpError::Sink(_))) => self.request_refused = true,
+            Poll::Ready(Err(PumpError::Sink)) => self.request_refused = true,
             Poll::Ready(Err(PumpError::Source(error))) => {
                 return Err(match error {
                     StreamError::Protocol(error) => Failure::Client(error),
@@ -214,8 +229,10 @@ impl Exchange<'_> {
             Poll::Pending => {}
         }
         // The client's "100 Continue", if it waits for one.
-        if self.server.poll_flush(cx).map_err(|_| Failure::ClientGone)?.is_pending() {}
-        Ok(())
+        match self.server.poll_flush(cx) {
+            Poll::Ready(Err(_)) => Err(Failure::ClientGone),
+            _ => Ok(()),
+        }
     }
 
     /// Sends the request and waits for the answer's head.
@@ -224,11 +241,17 @@ impl Exchange<'_> {
             self.poll_request(cx, leased.client())?;
             loop {
                 match leased.client().poll_head(cx, &mut self.x.response) {
-                    Poll::Ready(Ok(Head::Interim)) => self.interim(),
+                    Poll::Ready(Ok(Head::Interim)) => {
+                        self.interim();
+                        let _ = self.server.poll_flush(cx);
+                    }
                     Poll::Ready(Ok(Head::Final(_))) if self.x.response.status == 101 => {
                         return Poll::Ready(Err(Failure::Unasked));
                     }
-                    Poll::Ready(Ok(Head::Final(found))) => return Poll::Ready(Ok(found)),
+                    Poll::Ready(Ok(Head::Final(found))) => {
+                        self.info.upstream_header_received = found.field_bytes;
+                        return Poll::Ready(Ok(found));
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Upstream(error))),
                     Poll::Pending => break,
                 }
@@ -261,7 +284,7 @@ impl Exchange<'_> {
                 Poll::Ready(Err(PumpError::Source(error))) => {
                     return Poll::Ready(Err(Failure::Upstream(error)));
                 }
-                Poll::Ready(Err(PumpError::Sink(_))) => {
+                Poll::Ready(Err(PumpError::Sink)) => {
                     return Poll::Ready(Err(Failure::ClientGone));
                 }
                 Poll::Pending => {}
@@ -376,7 +399,7 @@ impl Exchange<'_> {
 impl Failure {
     fn fate(&self) -> Gone {
         match self {
-            Failure::Upstream(StreamError::Closed | StreamError::Io(_)) => Gone::RemoteActive,
+            Failure::Upstream(StreamError::Closed | StreamError::Io) => Gone::RemoteActive,
             _ => Gone::LocalActive,
         }
     }

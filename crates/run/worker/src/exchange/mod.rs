@@ -8,14 +8,13 @@ mod leg;
 mod patience;
 mod replies;
 
-
 use std::rc::Rc;
 use std::time::Instant;
 
 use dragoman_cluster::Thresholds;
 use dragoman_codec::h1::{Request, Response};
+use dragoman_http_connection_manager::{Arrival, upgrade_kind};
 use dragoman_net::Deadline;
-use dragoman_http_connection_manager::Arrival;
 use dragoman_router::{
     Action, Asked, Certificate, Cluster, Forward, Found, Route, VirtualHost, WeightedEntry,
     answer_require_tls,
@@ -27,8 +26,8 @@ use crate::h1::{ResponseContext, Server};
 use crate::manager::Manager;
 use crate::upstream::{Leased, WorkerCluster, WorkerHost};
 use leg::Failure;
-pub(crate) use replies::{headers_timeout, malformed};
 use patience::Patience;
+pub(crate) use replies::{headers_timeout, malformed};
 
 /// Why a request leaves its way early.
 #[derive(Debug)]
@@ -64,6 +63,10 @@ pub(crate) struct Exchange<'a> {
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<Rc<WorkerHost>>,
     patience: Patience,
+    /// The client asks for another protocol on this connection.
+    wants_upgrade: bool,
+    /// What the client's connection had (taken, sent) before this request.
+    wire_before: (u64, u64),
     /// The request went to the host as a whole.
     request_sent: bool,
     /// The request's end was handed to the host's codec.
@@ -87,7 +90,9 @@ impl<'a> Exchange<'a> {
     ) -> Exchange<'a> {
         let mut info = StreamInfo::new(worker.next_id(), worker.clock.wall(start), start);
         info.version = Some(x.request.version);
-        info.downstream_header_received = server.head_bytes;
+        info.downstream_header_received = incoming.field_bytes;
+        let wire_before =
+            (server.wire.bytes_taken - incoming.consumed as u64, server.wire.bytes_out);
         Exchange {
             worker,
             manager,
@@ -103,6 +108,8 @@ impl<'a> Exchange<'a> {
             cluster: None,
             host: None,
             patience: Patience::new(start, &manager.shared.config),
+            wants_upgrade: false,
+            wire_before,
             request_sent: false,
             request_finished: false,
             request_refused: false,
@@ -139,6 +146,7 @@ impl<'a> Exchange<'a> {
         // Redirects and direct responses end here.
         let forward = self.answer_or_forward(&routes, route)?;
         let (cluster, entry) = self.find_cluster(&snapshot, forward)?;
+        self.check_upgrade(forward)?;
         // Timeouts are read from the request before the edits may hide them.
         self.plan_timeouts(forward);
         let limits = cluster.config().thresholds[forward.priority as usize];
@@ -176,9 +184,7 @@ impl<'a> Exchange<'a> {
         if dropped > 0 {
             self.manager.codec.dropped_headers_with_underscores.add(dropped);
         }
-        if accepted.upgrade {
-            config.check_upgrade(request, None)?;
-        }
+        self.wants_upgrade = accepted.upgrade;
         if accepted.send_100_continue {
             self.server.send_continue();
         }
@@ -253,6 +259,15 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Upgrades are refused unless configuration allows them.
+    fn check_upgrade(&self, forward: &Forward) -> Result<(), Stop> {
+        if self.wants_upgrade {
+            let allowed = forward.upgrade(upgrade_kind(&self.x.request));
+            self.manager.shared.config.check_upgrade(&self.x.request, allowed)?;
+        }
+        Ok(())
+    }
+
     /// Counts the request against its cluster until it is over.
     fn admit(&mut self, cluster: &WorkerCluster, limits: &Thresholds) -> Result<Admitted, Stop> {
         if cluster.cells.requests() >= u64::from(limits.max_requests) {
@@ -267,9 +282,16 @@ impl<'a> Exchange<'a> {
         !self.manager.shared.suppress_envoy_headers
     }
 
-    fn edit_request(&mut self, routes: &WorkerRoutes, route: &Route, entry: Option<&WeightedEntry>) {
+    fn edit_request(
+        &mut self,
+        routes: &WorkerRoutes,
+        route: &Route,
+        entry: Option<&WeightedEntry>,
+    ) {
         let keep = self.envoy_headers();
-        let facts = Facts::new(self.connection, &self.info);
+        let mut facts = Facts::new(self.connection, &self.info);
+        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
+        facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
         let x = &mut *self.x;
         let mut edits = self.worker.edits(self.info.start);
         routes.table().edit_request(route, entry, &mut x.request, &facts, keep, &mut edits);
@@ -285,11 +307,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn pick(
-        &mut self,
-        cluster: &WorkerCluster,
-        forward: &Forward,
-    ) -> Result<Rc<WorkerHost>, Stop> {
+    fn pick(&mut self, cluster: &WorkerCluster, forward: &Forward) -> Result<Rc<WorkerHost>, Stop> {
         let worker = self.worker;
         let host = cluster.pick(&mut || worker.random());
         let Some(host) = host else { return Err(self.no_host(cluster)) };
@@ -319,9 +337,11 @@ impl<'a> Exchange<'a> {
         route: &Route,
         entry: Option<&WeightedEntry>,
     ) {
-        if self.envoy_headers() {
+        if self.envoy_headers()
+            && let Some(waited) = self.upstream_service_time()
+        {
             let mut digits = itoa::Buffer::new();
-            let value = digits.format(self.upstream_service_time()).as_bytes();
+            let value = digits.format(waited).as_bytes();
             self.x.response.headers.set(id::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
         }
         let host = routes.table().virtual_hosts().get(route.virtual_host());
@@ -357,7 +377,8 @@ impl<'a> Exchange<'a> {
         ResponseContext {
             to_head: self.x.request.is_head(),
             http10: self.info.version == Some(dragoman_types::Version::Http10),
-            close: self.close || self.request_refused,
+            // What is left of a request that was answered early is nobody's.
+            close: self.close || self.request_refused || !self.server.wire.is_received(),
         }
     }
 

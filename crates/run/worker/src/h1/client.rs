@@ -54,8 +54,8 @@ impl Client {
         }
     }
 
-    /// Begins a request. `body` is the framing it came with.
-    pub(crate) fn request(&mut self, head: &RequestHead, body: Framing) {
+    /// Begins a request; returns the bytes of its fields. `body` is the framing it came with.
+    pub(crate) fn request(&mut self, head: &RequestHead, body: Framing) -> u64 {
         // `Connection: content-length` or a route may have taken the length off the head: without
         // framing the host would read the body as its next request.
         let body = match body {
@@ -71,9 +71,14 @@ impl Client {
             head.method(),
             b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"OPTIONS" | b"CONNECT"
         );
-        let state_length =
-            body == Framing::None && !bodiless && !head.headers.contains(id::CONTENT_LENGTH);
-        request_head(self.wire.out(), head, body, style);
+        let has_length = head.headers.contains(id::CONTENT_LENGTH);
+        // A client may nominate its content-length as hop-by-hop; the body still has to end.
+        let body = match body {
+            Framing::Length(_) if !has_length => Framing::Chunked,
+            other => other,
+        };
+        let state_length = body == Framing::None && !bodiless && !has_length;
+        let mut bytes = request_head(self.wire.out(), head, body, style);
         if state_length {
             let out = self.wire.out();
             out.truncate(out.len() - 2);
@@ -83,8 +88,10 @@ impl Client {
             };
             out.extend_from_slice(name);
             out.extend_from_slice(b": 0\r\n\r\n");
+            bytes += name.len() as u64 + 5;
         }
         self.wire.send(body, self.enable_trailers);
+        bytes
     }
 
     /// The next head of the response.
@@ -98,7 +105,7 @@ impl Client {
             self.answered |= !input.is_empty();
             let scanned = &mut self.wire.scanned;
             if let Some(found) = parse_response(input, scanned, &self.limits, self.to_head, head)? {
-                self.wire.input.consume(found.consumed);
+                self.wire.take(found.consumed);
                 if found.interim {
                     return Poll::Ready(Ok(Head::Interim));
                 }

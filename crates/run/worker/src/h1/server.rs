@@ -29,8 +29,8 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) wire: Wire,
-    /// Size of the last request's head.
-    pub(crate) head_bytes: u64,
+    /// Bytes of the fields of the last response's head.
+    pub(crate) sent_field_bytes: u64,
     pub(crate) enable_trailers: bool,
     empty_lines: u32,
 }
@@ -46,7 +46,7 @@ pub(crate) struct ResponseContext {
 
 impl Server {
     pub(crate) fn new(wire: Wire, enable_trailers: bool) -> Server {
-        Server { wire, head_bytes: 0, enable_trailers, empty_lines: 0 }
+        Server { wire, sent_field_bytes: 0, enable_trailers, empty_lines: 0 }
     }
 
     /// Ready as soon as there are bytes of a request, or the connection ended. No buffer is held
@@ -75,8 +75,7 @@ impl Server {
             match parse_request(self.wire.input.data(), &mut self.wire.scanned, limits, head) {
                 Ok(Some(request)) => {
                     self.empty_lines = 0;
-                    self.wire.input.consume(request.consumed);
-                    self.head_bytes = request.consumed as u64;
+                    self.wire.take(request.consumed);
                     self.wire.receive(request.framing, *limits);
                     return Poll::Ready(Incoming::Request(request));
                 }
@@ -123,6 +122,9 @@ impl Server {
         body: Framing,
         context: ResponseContext,
     ) -> bool {
+        if matches!(head.status, 100..=199 | 204) {
+            head.headers.remove(id::CONTENT_LENGTH);
+        }
         let bodyless = context.to_head || matches!(head.status, 100..=199 | 204 | 304);
         let has_length = head.headers.contains(id::CONTENT_LENGTH);
         // A length that was taken off the head can't frame the body.
@@ -149,7 +151,8 @@ impl Server {
             head.headers.set(id::CONNECTION, b"keep-alive");
         }
         let style = self.wire.style();
-        response_head(self.wire.out(), head, written, style, context.http10);
+        self.sent_field_bytes =
+            response_head(self.wire.out(), head, written, style, context.http10);
         self.wire.send(if bodyless { Framing::None } else { sent }, self.enable_trailers);
         close
     }

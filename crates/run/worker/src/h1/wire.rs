@@ -38,7 +38,9 @@ pub(crate) struct Wire {
     style: NameStyle,
     /// The peer ended its side.
     pub(crate) eof: bool,
+    /// Bytes that came, and those of them that were taken as part of a message.
     pub(crate) bytes_in: u64,
+    pub(crate) bytes_taken: u64,
     pub(crate) bytes_out: u64,
 }
 
@@ -60,6 +62,7 @@ impl Wire {
             style,
             eof: false,
             bytes_in: 0,
+            bytes_taken: 0,
             bytes_out: 0,
         }
     }
@@ -83,6 +86,12 @@ impl Wire {
         self.input.filled(n);
         self.bytes_in += n as u64;
         Poll::Ready(Ok(n))
+    }
+
+    /// The first `n` bytes of the input are dealt with.
+    pub(crate) fn take(&mut self, n: usize) {
+        self.input.consume(n);
+        self.bytes_taken += n as u64;
     }
 
     /// A message with this framing begins behind the head that was just consumed.
@@ -195,7 +204,7 @@ impl Source for Wire {
                 return Poll::Ready(Ok(Body::End));
             }
             let found = self.decoder.decode(self.input.data())?;
-            self.input.consume(found.framing);
+            self.take(found.framing);
             (self.chunk, self.received) = (found.data, found.done);
             if found.data > 0 || found.done || found.framing > 0 {
                 continue;
@@ -215,7 +224,7 @@ impl Source for Wire {
 
     fn consume(&mut self, n: usize) {
         self.chunk -= n;
-        self.input.consume(n);
+        self.take(n);
     }
 
     fn trailers(&self) -> Option<&Headers> {
