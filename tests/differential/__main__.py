@@ -43,17 +43,17 @@ def show(title: str, seen: Observation) -> None:
 def record(cases: list[Case], facts: Path | None) -> int:
     """Runs the real Envoy alone; optionally writes all that was seen as JSON."""
 
-    async def one(case: Case) -> Observation:
+    async def one(batch: list[Case]) -> list[Observation]:
         try:
-            return await observe(case, "envoy", find_envoy())
+            return [(await observe(batch, "envoy", find_envoy()))[batch[0].name]]
         except Exception:
-            return Observation(refused=traceback.format_exc())
+            return [Observation(refused=traceback.format_exc())]
 
-    seen = run_all(cases, one)
+    seen = run_all([[case] for case in cases], one)
     for case in cases:
         show(f"{case.name}: {case.title}", seen[case.name])
     if facts:
-        plain = {name: {**s.sections, "stats": s.stats, "orders": s.header_orders}
+        plain = {name: {**s.sections, "orders": s.header_orders}
                  for name, s in seen.items()}  # fmt: skip
         facts.write_text(json.dumps(plain, indent=1), "utf-8")
     return 0
@@ -74,7 +74,9 @@ def main() -> int:
         return 0
     if arguments.verb == "record":
         return record(cases, arguments.facts)
-    verdicts = run_all(cases, lambda case: compare(case, find_envoy(), find_dragoman()))
+    verdicts = run_all(
+        [[case] for case in cases], lambda batch: compare(batch, find_envoy(), find_dragoman())
+    )
     for name, verdict in verdicts.items():
         if not arguments.brief:
             show(f"{name} — envoy", verdict.envoy)

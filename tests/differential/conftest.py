@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.differential.case import all_cases
+from tests.differential.judge import Verdict
 from tests.differential.pool import start_all
 from tests.differential.proxy import CHECKOUT, find_dragoman, find_envoy
-from tests.differential.run import Verdict, compare
+from tests.differential.run import compare
+from tests.differential.stage import batches
 
 RESULTS = Path(os.environ.get("DIFFERENTIAL_RESULTS", CHECKOUT / "build" / "differential.json"))
 
@@ -36,7 +38,7 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Verdic
     }
     cases = [case for case in all_cases() if case.name in wanted]
     envoy, dragoman = find_envoy(), find_dragoman()
-    futures = start_all(cases, lambda case: compare(case, envoy, dragoman))
+    futures = start_all(batches(cases), lambda batch: compare(batch, envoy, dragoman))
     yield futures
     if len(cases) == len(all_cases()) and envoy != dragoman:
         write_results([future.result() for future in futures.values() if future.done()])

@@ -23,9 +23,12 @@ class Normaliser:
     """One per run: it knows that run's ports and numbers its request ids."""
 
     def __init__(
-        self, ports: dict[str, int], masks: list[str] | None = None, folder: str = ""
+        self,
+        ports: dict[str, int],
+        masks: list[str] | None = None,
+        hidden: dict[str, str] | None = None,
     ) -> None:
-        self._folder = folder
+        self._hidden = hidden or {}
         self._ports = {
             re.compile(rf"(?<!\d){port}(?!\d)"): f"<{name}>" for name, port in ports.items()
         }
@@ -37,8 +40,8 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """A log line, a body or a header value, masked."""
-        if self._folder:
-            text = text.replace(self._folder, "<dir>")
+        for known, shown in self._hidden.items():
+            text = text.replace(known, shown)
         for mask in self._masks:
             text = mask.sub("<masked>", text)
         for pattern, name in self._ports.items():

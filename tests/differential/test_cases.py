@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from tests.differential.case import all_cases
-from tests.differential.run import Verdict
+from tests.differential.judge import Verdict
 
 
 @pytest.mark.parametrize("name", [case.name for case in all_cases()])

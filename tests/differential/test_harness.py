@@ -14,8 +14,9 @@ from tests.differential.case import Case, bootstrap, fill, load, merge, placehol
 from tests.differential.client import request_methods
 from tests.differential.content import CaseError, CaseLoader, to_bytes
 from tests.differential.framing import Incomplete, parse
+from tests.differential.judge import judge, unmet
 from tests.differential.normalise import Normaliser
-from tests.differential.run import judge, parse_stats, unmet
+from tests.differential.run import parse_stats
 from tests.differential.script import check_step, get_bytes
 from tests.differential.transcript import Observation, show_rest, split_messages
 

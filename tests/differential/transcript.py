@@ -21,7 +21,6 @@ SHOWN_BODY = 400
 class Observation:
     """One run of one case: sections of text to compare, and the plain facts for `must`."""
 
-    role: str = ""
     sections: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     client_ends: dict[str, str] = field(default_factory=dict)
@@ -31,7 +30,6 @@ class Observation:
     log: str = ""
     refused: str = ""
     header_orders: dict[str, list[str]] = field(default_factory=dict)
-    stats: dict[str, int] = field(default_factory=dict)
 
 
 def show_bytes(data: bytes, masks: Normaliser) -> str:
