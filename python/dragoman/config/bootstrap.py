@@ -54,7 +54,7 @@ def check(known: Types, bootstrap: Message, positions: Positions) -> list[Diagno
     found = []
     for step in walk(known, bootstrap):
         for severity, fault in _faults(known, step, rules, context):
-            path = step.below(fault.part) if fault.part else step.path
+            path = step.below(fault.part)
             found.append(
                 positions.diagnostic(
                     fault.code, fault.message, path, fault.help, severity,

@@ -106,13 +106,14 @@ def is_ip(text: str) -> bool:
 
 
 def _terminal(filters: Iterable[Message], field: str, terminal: frozenset[str]) -> Iterator[Fault]:
-    """Terminal filters stand last. Unknown extensions, refused anyway, are taken for terminal."""
+    """Terminal filters stand last."""
     entries = list(filters)
     for index, entry in enumerate(entries):
         path = f"{field}[{index}]"
-        if not entry.HasField("typed_config"):
-            continue
-        ends = type_name(entry.typed_config.type_url) in terminal
+        kind = type_name(entry.typed_config.type_url)
+        if not kind:
+            continue  # said elsewhere: nothing tells which extension it is
+        ends = kind in terminal
         last = index == len(entries) - 1
         if ends and not last:
             words = f"'{entry.name}' ends the chain, so it must stand last"

@@ -105,7 +105,7 @@ def _well_known(kind: str, message: Message) -> Any:
         if which == "number_value":
             return _number(value)
         return _message(value) if which in ("struct_value", "list_value") else value
-    if kind in ("Duration", "Timestamp", "FieldMask"):
+    if kind in ("Duration", "Timestamp"):
         return message.ToJsonString()
     if kind.endswith("Value"):
         return _value(message.DESCRIPTOR.fields_by_name["value"], message.value)

@@ -25,7 +25,7 @@ _TYPED_STRUCTS = ("xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct")
 # Well-known types with a JSON form of their own: inside an Any they stand under "value".
 _UNDER_VALUE = WRAPPERS | {
     f"google.protobuf.{kind}"
-    for kind in ("Any", "Duration", "Timestamp", "FieldMask", "Struct", "Value", "ListValue")
+    for kind in ("Any", "Duration", "Timestamp", "Struct", "Value", "ListValue")
 }
 
 
@@ -50,7 +50,6 @@ class Reader:
             ANY: self._any,
             "google.protobuf.Duration": self._duration,
             "google.protobuf.Timestamp": self._timestamp,
-            "google.protobuf.FieldMask": self._field_mask,
             "google.protobuf.Struct": self._struct,
             "google.protobuf.Value": self._value,
             "google.protobuf.ListValue": self._list_value,
@@ -198,13 +197,6 @@ class Reader:
             message.FromJsonString(node.value)
         except (ValueError, OverflowError):
             self._fault("DG0104", "not a time such as 2026-01-31T12:00:00Z", node, path)
-
-    def _field_mask(self, node: Node, message: Message, path: Path) -> None:
-        if isinstance(node, Fields):
-            return self._fields(node, message, path)
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            return self._not(node, path, "a text of field names with commas")
-        message.paths.extend(name for name in node.value.split(",") if name)
 
     def _struct(self, node: Node, message: Message, path: Path) -> None:
         if not isinstance(node, Fields):

@@ -38,7 +38,8 @@ class Field:
         self.enum: Any = descriptor.enum_type
         #: what null stands for in a list
         self.default: Any = _default(descriptor)
-        self.oneof: str = _oneof(descriptor)
+        oneof = descriptor.containing_oneof
+        self.oneof: str = oneof.name if oneof is not None else ""
         self.key: Field | None = None
         self.value: Field | None = None
         if self.message is not None and is_map(descriptor):
@@ -100,11 +101,3 @@ def _default(descriptor: Any) -> Any:
     if descriptor.type == BYTES:
         return b""
     return False if descriptor.type == BOOL else 0
-
-
-def _oneof(descriptor: Any) -> str:
-    """The name of the field's oneof, "" if none (that of a proto3 `optional` doesn't count)."""
-    oneof = descriptor.containing_oneof
-    if oneof is None or (len(oneof.fields) == 1 and oneof.name.startswith("_")):
-        return ""
-    return str(oneof.name)

@@ -34,7 +34,9 @@ class Step:
         return str(self.message.DESCRIPTOR.full_name)
 
     def below(self, part: str) -> str:
-        """The path of something in this message."""
+        """The path of something in this message; of the message itself for ""."""
+        if not part:
+            return self.path
         return f"{self.path}.{part}" if self.path and part[:1] != "[" else self.path + part
 
 

@@ -128,14 +128,18 @@ class _Composer:
         if self._builder.wants_key:
             key = Scalar(text, start.line + 1, start.column + 1, max(width, 1))
             self._builder.key(key)
+            self._anchor(event, key, 1)
             return
         # Envoy looks at the tag "!" alone, which quoted scalars have; other tags say nothing to it.
         is_text = event.tag == "!" if event.tag is not None else bool(event.style)
         value = text if is_text else scalar_value(text)
         node = Scalar(value, start.line + 1, start.column + 1, max(width, 1))
         self._builder.add(node)
+        self._anchor(event, node, 1)
+
+    def _anchor(self, event: Any, node: Node, count: int) -> None:
         if event.anchor is not None:
-            self._anchors[event.anchor] = (node, 1)
+            self._anchors[event.anchor] = (node, count)
 
     def _start_items(self, event: Any) -> None:
         self._start(event, Items(event.start_mark.line + 1, event.start_mark.column + 1))
