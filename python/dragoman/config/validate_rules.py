@@ -149,8 +149,10 @@ def _single(field: Any, rules: Any, kind: str) -> _FieldCheck:
         for each in checks:
             words = each(value)
             if words is not None:
-                empty = not has_presence and value in ("", b"")
-                yield Fault(name, "DG0201" if empty else "DG0202", f"'{name}' {words}")
+                if not has_presence and value in ("", b""):
+                    yield Fault(name, "DG0201", f"'{name}' is required, and {words}")
+                else:
+                    yield Fault(name, "DG0202", f"'{name}' {words}")
 
     return check
 

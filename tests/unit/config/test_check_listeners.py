@@ -62,7 +62,8 @@ def pair(second: str) -> str:
         (bootstrap(listener(manager(filters=f"[{ROUTER}, {ROUTER}]"))), "DG0406",
          f"{HCM}.http_filters[0]"),
         (bootstrap(listener(manager(filters=f"[{BUFFER}]"))), "DG0406", f"{HCM}.http_filters[0]"),
-        (bootstrap(listener(manager(filters=f"[{DISABLED}]"))), "DG0406", f"{HCM}.http_filters[0].disabled"),
+        (bootstrap(listener(manager(filters=f"[{DISABLED}]"))), "DG0406",
+         f"{HCM}.http_filters[0].disabled"),
         (with_manager("strip_matching_host_port: true, strip_any_host_port: true"), "DG0408",
          f"{HCM}.strip_any_host_port"),
         (with_manager("use_remote_address: true, original_ip_detection_extensions: [{name: x, "
