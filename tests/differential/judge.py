@@ -89,6 +89,8 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
     def verdict(outcome: str, text: str = "") -> Verdict:
         return Verdict(case, outcome, text, envoy, dragoman)
 
+    if envoy.fault or dragoman.fault:
+        return verdict("failed", "\n".join([envoy.fault, dragoman.fault]).strip())
     if case.must.get("refused"):
         return verdict(*_judge_refusal(case, envoy, dragoman, same))
     if envoy.refused:

@@ -169,20 +169,27 @@ def read_log(stage: Stage, seen: Observation) -> None:
         seen.sections.pop(name, None)
 
 
-async def compare(cases: list[Case], envoy_binary: Path, dragoman_binary: Path) -> list[Verdict]:
-    """Both proxies on the same cases: together, or one by one when together fails.
-
-    A fault of a case or of the harness is a failed verdict.
+async def observe_or_split(
+    cases: list[Case], role: str, binary: Path, expected: Mapping[str, Observation] = SEEN_NOTHING
+) -> dict[str, Observation]:
+    """Like `observe`, but never raises: a batch that cannot run is cut in two, down to the one case
+    whose configuration is refused or which ends the process.
     """
-    same = envoy_binary == dragoman_binary
     try:
-        envoy = await observe(cases, "envoy", envoy_binary)
-        # A difference that cannot come is not worth waiting for.
-        expected = {c.name: envoy[c.name] for c in cases if not (same and c.differs)}
-        dragoman = await observe(cases, "dragoman", dragoman_binary, expected)
+        return await observe(cases, role, binary, expected)
     except Exception:
         if len(cases) == 1:
-            return [Verdict(cases[0], "failed", f"harness:\n{traceback.format_exc()}")]
-        alone = [await compare([case], envoy_binary, dragoman_binary) for case in cases]
-        return [verdict for verdicts in alone for verdict in verdicts]
+            return {cases[0].name: Observation(fault=f"{role}:\n{traceback.format_exc()}")}
+    half = len(cases) // 2
+    first = await observe_or_split(cases[:half], role, binary, expected)
+    return first | await observe_or_split(cases[half:], role, binary, expected)
+
+
+async def compare(cases: list[Case], envoy_binary: Path, dragoman_binary: Path) -> list[Verdict]:
+    """Both proxies on the same cases."""
+    same = envoy_binary == dragoman_binary
+    envoy = await observe_or_split(cases, "envoy", envoy_binary)
+    # A difference that cannot come is not worth waiting for.
+    expected = {c.name: envoy[c.name] for c in cases if not (same and c.differs)}
+    dragoman = await observe_or_split(cases, "dragoman", dragoman_binary, expected)
     return [judge(case, envoy[case.name], dragoman[case.name], same) for case in cases]

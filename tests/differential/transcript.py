@@ -29,6 +29,7 @@ class Observation:
     client_bytes: bytes = b""
     log: str = ""
     refused: str = ""
+    fault: str = ""
     header_orders: dict[str, list[str]] = field(default_factory=dict)
 
 
