@@ -93,7 +93,10 @@ def judge(case: Case, envoy: Observation, dragoman: Observation, same: bool) -> 
         return verdict("failed", "\n".join([envoy.fault, dragoman.fault]).strip())
     if case.must.get("refused"):
         return verdict(*_judge_refusal(case, envoy, dragoman, same))
-    if envoy.refused:
+    if envoy.refused and case.must.get("refused") is False and not same:
+        faults = unmet(case, dragoman) + ([dragoman.refused] if dragoman.refused else [])
+        return verdict("failed" if faults else "different", "\n".join(faults) or case.differs)
+    if envoy.refused and not (same and case.must.get("refused") is False):
         return verdict("failed", f"the real Envoy refuses this configuration:\n{envoy.refused}")
     if dragoman.refused:
         return verdict("refused", dragoman.refused)

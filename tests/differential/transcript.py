@@ -83,6 +83,15 @@ def _chunks_so_far(data: bytes) -> bytes:
     return data
 
 
+def shown_end(end: str) -> str:
+    """How a connection ended, as compared.
+
+    Whether a proxy's close arrives as FIN or RST hangs on bytes it had not read yet: timing. What a
+    RST can do harm to, the answer before it, is compared by itself.
+    """
+    return "closed by proxy" if end == "reset by proxy" else end
+
+
 def split_messages(
     data: bytes, kind: Kind, methods: list[str], ended: bool
 ) -> tuple[list[Message], bytes]:
@@ -117,8 +126,8 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
     if rest:
         lines += show_rest(rest, masks)
     lines += [f"  note: {note}" for note in connection.notes]
-    lines.append(f"  connection: {connection.end}")
-    seen.client_ends[connection.name] = connection.end
+    lines.append(f"  connection: {shown_end(connection.end)}")
+    seen.client_ends[connection.name] = shown_end(connection.end)
     seen.client_bytes += bytes(connection.received)
     return "\n".join(lines)
 
@@ -134,7 +143,7 @@ def show_origin(origin: Origin, masks: Normaliser, seen: Observation) -> str:
             seen.header_orders.setdefault("origin", [name for name, _ in message.headers])
         if rest:
             lines += show_rest(rest, masks)
-        lines.append(f"  connection: {connection.end}")
+        lines.append(f"  connection: {shown_end(connection.end)}")
         blocks.append("\n".join(lines))
         seen.origin_requests += len(messages) + bool(rest)
         seen.origin_bytes += bytes(connection.received)
