@@ -6,26 +6,69 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Invalid;
 
-/// Whether normalising could change `path`; most paths are told apart here.
-pub(crate) fn needs_work(path: &[u8]) -> bool {
+/// What a look at every byte of a path tells.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Look {
+    /// Where the query begins, or the path's length.
+    pub(crate) part_end: usize,
+    pub(crate) fragment: bool,
+    /// Normalising could change it.
+    pub(crate) abnormal: bool,
+    pub(crate) double_slash: bool,
+    pub(crate) percent: bool,
+}
+
+/// Looks at a path with its query; most paths need no more than this.
+pub(crate) fn look(path: &[u8]) -> Look {
+    let mut look = Look { part_end: path.len(), ..Look::default() };
     let mut before = 0u8;
-    for &byte in path {
-        if byte == b'%' || (byte == b'.' && before == b'/') || !passes(byte) {
-            return true;
+    for (at, &byte) in path.iter().enumerate() {
+        if PLAIN[usize::from(byte)] {
+            before = byte;
+            continue;
+        }
+        match byte {
+            b'/' => look.double_slash |= before == b'/',
+            b'.' => look.abnormal |= before == b'/',
+            b'%' => (look.percent, look.abnormal) = (true, true),
+            b'?' => {
+                look.part_end = at;
+                look.fragment |= path[at..].contains(&b'#');
+                return look;
+            }
+            b'#' => look.fragment = true,
+            _ => look.abnormal = true,
         }
         before = byte;
     }
-    false
+    look
 }
 
+/// Characters that mean nothing to a path.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = PASSES[byte] && !matches!(byte as u8, b'/' | b'.' | b'%');
+        byte += 1;
+    }
+    plain
+};
+
 /// Characters that stand in a path as they are. `%` is looked at by the caller.
-fn passes(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
-            byte,
+const PASSES: [bool; 256] = {
+    let mut passes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let odd = matches!(
+            byte as u8,
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#' | b'?'
-        )
-}
+        );
+        passes[byte] = (byte as u8).is_ascii_graphic() && !odd;
+        byte += 1;
+    }
+    passes
+};
 
 fn unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
@@ -80,7 +123,7 @@ pub(crate) fn normalize(path: &[u8], out: &mut Vec<u8>) -> Result<(), Invalid> {
                     rest = &rest[2..];
                 }
             },
-            _ if passes(byte) => out.push(byte),
+            _ if PASSES[usize::from(byte)] => out.push(byte),
             _ => escape(byte, out),
         }
     }
@@ -163,7 +206,7 @@ mod tests {
         let (mut stripped, mut out) = (Vec::new(), Vec::new());
         strip_dot_segment_parameters(path.as_bytes(), &mut stripped);
         let answer = normalize(&stripped, &mut out);
-        assert!(out == path.as_bytes() || needs_work(path.as_bytes()), "{path}");
+        assert!(out == path.as_bytes() || look(path.as_bytes()).abnormal, "{path}");
         answer.map_or("invalid".into(), |()| String::from_utf8(out).unwrap())
     }
 

@@ -170,8 +170,18 @@ fn is_canonical_loopback(address: IpAddr) -> bool {
 
 pub(crate) fn write_ip(address: IpAddr, text: &mut Vec<u8>) {
     text.clear();
-    // Writing to a vector can't fail.
-    let _ = write!(text, "{address}");
+    match address {
+        IpAddr::V4(v4) => {
+            for (nth, part) in v4.octets().into_iter().enumerate() {
+                if nth > 0 {
+                    text.push(b'.');
+                }
+                text.extend_from_slice(itoa::Buffer::new().format(part).as_bytes());
+            }
+        }
+        // Writing to a vector can't fail.
+        IpAddr::V6(v6) => drop(write!(text, "{v6}")),
+    }
 }
 
 /// The address that stands `skip` places before the end of `x-forwarded-for`, and whether it is

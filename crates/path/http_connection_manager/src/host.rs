@@ -21,15 +21,22 @@ pub struct HostRules {
 
 /// Whether Envoy takes these bytes as an authority at all (it may still name no virtual host).
 pub(crate) fn is_valid(authority: &[u8]) -> bool {
-    let bad = |b: &u8| {
-        !b.is_ascii_graphic()
-            || matches!(
-                b,
-                b'"' | b'#' | b'/' | b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
-            )
-    };
-    !authority.iter().any(bad)
+    authority.iter().all(|byte| VALID[usize::from(*byte)])
 }
+
+const VALID: [bool; 256] = {
+    let mut valid = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let odd = matches!(
+            byte as u8,
+            b'"' | b'#' | b'/' | b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
+        );
+        valid[byte] = (byte as u8).is_ascii_graphic() && !odd;
+        byte += 1;
+    }
+    valid
+};
 
 impl HostRules {
     pub(crate) fn is_idle(self) -> bool {

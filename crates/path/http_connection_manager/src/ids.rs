@@ -77,10 +77,10 @@ pub(crate) fn join_repeated(
     which: IdSet,
     joined: &mut Vec<u8>,
 ) {
-    for index in 0..128u8 {
-        if seen.twice.0 & which.0 & (1 << index) == 0 {
-            continue;
-        }
+    let mut left = seen.twice.0 & which.0;
+    while left != 0 {
+        let index = left.trailing_zeros() as u8;
+        left &= left - 1;
         let Some(id) = headers.iter().map(|(id, ..)| id).find(|id| id.index() == index) else {
             continue;
         };

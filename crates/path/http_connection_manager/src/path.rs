@@ -52,25 +52,30 @@ impl PathRules {
         out: &mut Vec<u8>,
         spare: &mut Vec<u8>,
     ) -> Result<Outcome, BadPath> {
-        if path.contains(&b'#') {
+        let look = canonical::look(path);
+        if look.fragment {
             return Err(BadPath::Fragment);
         }
-        if *self == PathRules::default() {
+        let (part, query) = path.split_at(look.part_end);
+        // Unescaped slashes may make dot segments and doubled slashes of what were none.
+        let unescapes = look.percent && self.escaped_slashes != EscapedSlashes::Keep;
+        let normalizes = self.normalize && (look.abnormal || unescapes);
+        let merges = self.merge_slashes && (look.double_slash || normalizes || unescapes);
+        if !unescapes && !normalizes && !merges {
             return Ok(Outcome::Unchanged);
         }
-        let (part, query) = split_query(path);
         out.clear();
         out.extend_from_slice(part);
-        let unescaped = self.unescape_slashes(out);
+        let unescaped = unescapes && unescape_slashes(out);
         if unescaped && self.escaped_slashes == EscapedSlashes::Reject {
             out.extend_from_slice(query);
             return Err(BadPath::EscapedSlash);
         }
-        if self.normalize && canonical::needs_work(out) {
+        if normalizes {
             canonical::strip_dot_segment_parameters(out, spare);
             canonical::normalize(spare, out).map_err(|_| BadPath::Invalid)?;
         }
-        if self.merge_slashes {
+        if merges {
             merge_slashes(out);
         }
         if out.as_slice() == part {
@@ -80,34 +85,24 @@ impl PathRules {
         let redirect = unescaped && self.escaped_slashes == EscapedSlashes::UnescapeAndRedirect;
         Ok(if redirect { Outcome::Redirect } else { Outcome::Changed })
     }
-
-    /// Tells whether an escaped slash was found and unescaped.
-    fn unescape_slashes(&self, part: &mut Vec<u8>) -> bool {
-        if self.escaped_slashes == EscapedSlashes::Keep {
-            return false;
-        }
-        let mut written = 0;
-        let mut read = 0;
-        while read < part.len() {
-            let (byte, width) = match part.get(read..read + 3) {
-                Some([b'%', b'2', b'f' | b'F']) => (b'/', 3),
-                Some([b'%', b'5', b'c' | b'C']) => (b'\\', 3),
-                _ => (part[read], 1),
-            };
-            part[written] = byte;
-            written += 1;
-            read += width;
-        }
-        let found = written < part.len();
-        part.truncate(written);
-        found
-    }
 }
 
-/// Path and query, the latter with its `?`.
-pub(crate) fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
-    let at = path.iter().position(|b| *b == b'?').unwrap_or(path.len());
-    path.split_at(at)
+/// Unescapes slashes and backslashes; tells whether there were any.
+fn unescape_slashes(part: &mut Vec<u8>) -> bool {
+    let (mut read, mut written) = (0, 0);
+    while read < part.len() {
+        let (byte, width) = match part.get(read..read + 3) {
+            Some([b'%', b'2', b'f' | b'F']) => (b'/', 3),
+            Some([b'%', b'5', b'c' | b'C']) => (b'\\', 3),
+            _ => (part[read], 1),
+        };
+        part[written] = byte;
+        written += 1;
+        read += width;
+    }
+    let found = written < part.len();
+    part.truncate(written);
+    found
 }
 
 /// `/a//b` becomes `/a/b`. A path of slashes only becomes `//`: Envoy joins the (empty) rest with a
