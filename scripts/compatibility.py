@@ -83,8 +83,11 @@ def verdict(fields: list[str], sources: Sources) -> tuple[str, str]:
     notes = [text for text in remarks if text]
     if len(refused) == len(fields):
         return "refused", "; ".join(dict.fromkeys(notes)) or "not supported by this release"
-    if any(case.outcome == "failed" for case in cases.values()) or not counted:
-        return "not yet", "; ".join(dict.fromkeys(notes))
+    failed = [case for case in cases.values() if case.outcome == "failed"]
+    if failed or not counted:
+        notes += [f"not: {', '.join(link(case) for case in failed)}"] if failed else []
+        share = f" ({len(counted)} of {len(counted) + len(failed)})" if failed else ""
+        return f"not yet{share}", "; ".join(dict.fromkeys(notes))
     notes += [f"refused: {', '.join(refused)}"] if refused else []
     if purposes:
         titles = ", ".join(link(case) for case in purposes)
