@@ -6,8 +6,9 @@ PYTHON ?= python3
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dragoman
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := .venv/bin
+PROFILE ?= release
 PY_SOURCES := python tests scripts bench
-RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+RUST_SOURCES := $(shell find crates bench/load/src -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .PHONY: help build demo test test-unit test-rust test-differential lint fmt bench clean
 
@@ -22,7 +23,7 @@ help: ## list these words
 
 .venv/.built: .venv/.installed pyproject.toml $(RUST_SOURCES)
 	@echo "==> the engine (optimised; the first time takes some minutes)"
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --skip-install --locked
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --profile $(PROFILE) --skip-install --locked
 	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	  echo '$(CURDIR)/python' > $$site/dragoman-checkout.pth
 	@printf '#!%s/.venv/bin/python\nimport sys\n\nfrom dragoman.cli import main\n\nsys.exit(main())\n' '$(CURDIR)' > $(BIN)/dragoman

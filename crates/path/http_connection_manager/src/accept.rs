@@ -103,6 +103,7 @@ impl Config {
         accepted.send_100_continue = self.expect(head, &seen);
         self.require_host(head)?;
         self.require_path(head)?;
+        self.require_query_type(head)?;
         self.normalize_path(head, scratch)?;
         self.normalize_host(head, arrival, scratch);
         self.mutate(head, arrival, info, &seen, &mut accepted, random, scratch);
@@ -244,6 +245,14 @@ impl Config {
             None | Some([]) => Err(self.by_manager(404, "missing_path_rejected")),
             Some(_) => Err(self.by_manager(404, "absolute_path_rejected")),
         }
+    }
+
+    /// QUERY has a body, and it must say of what kind.
+    fn require_query_type(&self, head: &RequestHead) -> Result<(), LocalReply> {
+        if head.method() == b"QUERY" && !head.headers.contains(id::CONTENT_TYPE) {
+            return Err(self.by_manager(400, "query_missing_content_type"));
+        }
+        Ok(())
     }
 
     fn normalize_path(

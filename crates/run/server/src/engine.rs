@@ -10,6 +10,7 @@ use dragoman_cluster::{Cluster, Discovery, DnsOptions, EndpointAddress, Host, Ho
 use dragoman_http_connection_manager::Node;
 use dragoman_loggers::{LogBuffers, LogSinks};
 use dragoman_net::{Bound, bind};
+use dragoman_proto::bool_or;
 use dragoman_router::RouteTable;
 use dragoman_stats::{Registry, Sample, Unit};
 use dragoman_types::Address;
@@ -553,7 +554,9 @@ impl Control {
             config: plan.manager.config.clone(),
             routes,
             access_logs: plan.manager.access_logs.clone(),
-            suppress_envoy_headers: plan.manager.suppress_envoy_headers,
+            suppress_envoy_headers: plan.manager.router.suppress_envoy_headers,
+            dynamic_stats: bool_or(plan.manager.router.dynamic_stats.as_ref(), true),
+            respect_expected_timeout: plan.manager.router.respect_expected_rq_timeout,
             stats: self.registry.scope(&format!("http.{http}.")),
             codec: self.registry.scope("http1."),
             listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),

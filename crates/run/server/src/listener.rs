@@ -33,7 +33,7 @@ pub(crate) struct ManagerPlan {
     pub(crate) config: Arc<hcm::Config>,
     pub(crate) routes: RouteRef,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
-    pub(crate) suppress_envoy_headers: bool,
+    pub(crate) router: Router,
 }
 
 /// A compiled listener without sockets and statistics.
@@ -181,7 +181,7 @@ fn compile_manager(
         config: Arc::new(config),
         routes,
         access_logs: Arc::new(access_logs),
-        suppress_envoy_headers: router.suppress_envoy_headers,
+        router,
     })
 }
 

@@ -11,7 +11,7 @@ use dragoman_net::{Deadline, Socket};
 use dragoman_types::{Address, Connection};
 
 use crate::context::{Scratch, Worker};
-use crate::exchange::{Exchange, headers_timeout, malformed};
+use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
 use crate::manager::WorkerListener;
 
@@ -47,6 +47,8 @@ pub(crate) async fn serve(
     local: Address,
 ) {
     socket.set_nodelay();
+    // A client of a pipe has no address of its own: it is known by the pipe's.
+    let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
     let config = &listener.manager.shared.config;
     let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
     let connection = Connection {
@@ -81,13 +83,18 @@ impl ClientConnection {
             }
             let worker = self.worker.clone();
             let mut scratch = worker.take_scratch();
-            let keep = self.request(&mut scratch).await;
+            let after = self.request(&mut scratch).await;
             worker.give_scratch(scratch);
             self.count_bytes();
-            if !keep {
-                return self.close().await;
+            match after {
+                After::Keep => self.server.wire.idle(),
+                After::Close => return self.close().await,
+                After::Gone => {
+                    self.remote_close = true;
+                    return self.count_active_end(true);
+                }
+                After::Cut => return self.count_active_end(false),
             }
-            self.server.wire.idle();
         }
     }
 
@@ -133,8 +140,8 @@ impl ClientConnection {
         .await
     }
 
-    /// Reads and serves one request; says whether the connection may serve another.
-    async fn request(&mut self, x: &mut Scratch) -> bool {
+    /// Reads and serves one request.
+    async fn request(&mut self, x: &mut Scratch) -> After {
         let start = Instant::now();
         let config = self.config();
         let limits = Limits {
@@ -162,12 +169,12 @@ impl ClientConnection {
             }
             Some(Incoming::Closed) => {
                 self.remote_close = true;
-                false
+                After::Close
             }
             Some(Incoming::Cut) => {
                 self.remote_close = true;
                 self.listener.manager.stats.downstream_cx_protocol_error.inc();
-                false
+                After::Close
             }
             Some(Incoming::Malformed(error)) => {
                 self.count_malformed(error);
@@ -204,7 +211,7 @@ impl ClientConnection {
         x: &mut Scratch,
         start: Instant,
         reply: dragoman_types::LocalReply,
-    ) -> bool {
+    ) -> After {
         let nothing = dragoman_codec::h1::Request {
             consumed: 0,
             framing: dragoman_codec::h1::Framing::None,
@@ -214,7 +221,7 @@ impl ClientConnection {
             field_bytes: 0,
         };
         self.exchange(x, nothing, start).refuse(reply).await;
-        false
+        After::Close
     }
 
     /// The connection's own limits: this request is the last it serves.
@@ -278,8 +285,20 @@ impl ClientConnection {
     fn count_malformed(&self, error: ParseError) {
         let stats = &self.listener.manager.stats;
         stats.downstream_cx_protocol_error.inc();
-        if error.status() == 431 {
+        stats.downstream_rq_rx_reset.inc();
+        stats.downstream_rq_response_before_rq_complete.inc();
+        if error == ParseError::HeadTooLarge {
             stats.downstream_rq_too_large.inc();
+        }
+    }
+
+    /// The connection ended while a request was being served.
+    fn count_active_end(&self, remote: bool) {
+        let stats = &self.listener.manager.stats;
+        stats.downstream_cx_destroy_active_rq.inc();
+        match remote {
+            true => stats.downstream_cx_destroy_remote_active_rq.inc(),
+            false => stats.downstream_cx_destroy_local_active_rq.inc(),
         }
     }
 

@@ -60,6 +60,9 @@ pub struct ConnectionManager {
     pub routes: RouteSource,
     pub access_logs: Arc<Vec<AccessLog>>,
     pub suppress_envoy_headers: bool,
+    /// Count responses by code.
+    pub dynamic_stats: bool,
+    pub respect_expected_timeout: bool,
     pub stats: ScopeHandle<HttpStats>,
     pub codec: ScopeHandle<CodecStats>,
     pub listener_http: ScopeHandle<ListenerHttpStats>,

@@ -267,6 +267,9 @@ impl Leased {
             self.host.cluster.stats.upstream_cx_max_requests.inc();
         }
         self.account(&client);
+        if client.closing {
+            self.host.cluster.stats.upstream_cx_close_notify.inc();
+        }
         if client.is_reusable() && !worn {
             client.last_used = now;
             client.wire.idle();

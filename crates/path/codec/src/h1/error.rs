@@ -10,7 +10,11 @@ pub enum ParseError {
     StartLine,
     Method,
     Target,
+    /// A byte that no target may hold.
+    TargetBytes,
     Version,
+    /// A version that isn't ours, well-formed: `HTTP/2.0`.
+    OtherVersion,
     /// A field name that isn't a token, or white space before the colon, or no colon, or folding.
     FieldName,
     /// A control character in a value.
@@ -23,6 +27,8 @@ pub enum ParseError {
     TransferEncoding,
     /// Content-Length together with Transfer-Encoding.
     LengthAndChunked,
+    /// Transfer-Encoding in HTTP/1.0.
+    ChunkedInHttp10,
     SeveralHosts,
     /// A chunk size line, chunk end, or its extension.
     Chunk,
@@ -40,7 +46,8 @@ impl ParseError {
             ParseError::TransferEncoding => "http1.invalid_transfer_encoding",
             ParseError::LengthAndChunked => "http1.content_length_and_chunked_not_allowed",
             ParseError::Target => "http1.invalid_url",
-            ParseError::FieldValue | ParseError::FieldName => "http1.invalid_characters",
+            ParseError::OtherVersion => "low_version",
+            ParseError::FieldValue | ParseError::TargetBytes => "http1.invalid_characters",
             _ => "http1.codec_error",
         }
     }
@@ -50,8 +57,8 @@ impl ParseError {
         match self {
             ParseError::StartLine => "malformed start line",
             ParseError::Method => "malformed method",
-            ParseError::Target => "malformed request target",
-            ParseError::Version => "unsupported HTTP version",
+            ParseError::Target | ParseError::TargetBytes => "malformed request target",
+            ParseError::Version | ParseError::OtherVersion => "unsupported HTTP version",
             ParseError::FieldName => "malformed header field name",
             ParseError::FieldValue => "forbidden character in a header field value",
             ParseError::BareLineEnd => "line end that is not CRLF",
@@ -60,6 +67,7 @@ impl ParseError {
             ParseError::ContentLength => "malformed or conflicting content-length",
             ParseError::TransferEncoding => "transfer-encoding other than exactly chunked",
             ParseError::LengthAndChunked => "both content-length and transfer-encoding",
+            ParseError::ChunkedInHttp10 => "transfer-encoding in HTTP/1.0",
             ParseError::SeveralHosts => "more than one host field",
             ParseError::Chunk => "malformed chunk",
             ParseError::Trailer => "malformed trailer",
@@ -73,6 +81,7 @@ impl ParseError {
             ParseError::HeadTooLarge | ParseError::TooManyFields => 431,
             // RFC 9112 section 6.1: a coding that isn't understood.
             ParseError::TransferEncoding => 501,
+            ParseError::OtherVersion => 426,
             _ => 400,
         }
     }

@@ -88,6 +88,10 @@ fn fill<'b>(
     }
     fields.hosts = 0;
     fields.check()?;
+    let never_has_body = matches!(head.status, 100..=199 | 204);
+    if never_has_body && (fields.chunked || fields.length.is_some_and(|length| length > 0)) {
+        return Err(ParseError::ContentLength);
+    }
     Ok(framing(&fields, head, to_head, bytes.len()))
 }
 

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use dragoman_codec::h1::Framing;
 use dragoman_format::LogType;
-use dragoman_types::{Facts, LocalReply, id};
+use dragoman_types::{Facts, LocalReply, Version, id};
 
 use super::Exchange;
-use crate::stream::Sink;
+use crate::stream::{Body, Sink, Source};
 use crate::upstream::Leased;
 
 impl Exchange<'_> {
@@ -53,6 +53,9 @@ impl Exchange<'_> {
     /// Counts a response code for the request's cluster.
     fn charge_cluster(&mut self, status: u16) {
         let Some(cluster) = &self.cluster else { return };
+        if !self.manager.shared.dynamic_stats {
+            return;
+        }
         cluster.cells.responses.upstream_rq.record(status);
         let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
         let origin = if internal { &cluster.cells.internal } else { &cluster.cells.external };
@@ -97,7 +100,15 @@ impl Exchange<'_> {
     pub(super) async fn reply(&mut self, reply: LocalReply) {
         let config = &self.manager.shared.config;
         // What is left of the request would be read as the next one.
-        self.close |= config.closes(&reply) || !self.server.wire.is_received();
+        let http10 = self.info.version == Some(Version::Http10);
+        if self.host.is_some() {
+            self.take_buffered_request().await;
+        }
+        let complete = self.server.wire.is_received();
+        if !complete {
+            self.manager.stats.downstream_rq_response_before_rq_complete.inc();
+        }
+        self.close |= config.closes(&reply) || !complete || self.wants_upgrade || http10;
         self.info.flags.insert(reply.flags);
         self.info.details = Some(reply.details.clone());
         if !reply.cause.is_empty() {
@@ -119,6 +130,19 @@ impl Exchange<'_> {
         self.responded = true;
         self.send_body().await;
         self.info.phases.response_end = Some(Instant::now());
+    }
+
+    /// What of the request's body is here already is taken, so that it needn't cost the connection.
+    async fn take_buffered_request(&mut self) {
+        poll_fn(|cx| {
+            while let Poll::Ready(Ok(Body::Data)) = self.server.poll_body(cx) {
+                let n = self.server.data().len();
+                self.server.consume(n);
+                self.info.bytes_received += n as u64;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// The reply as a response: the route's edits come first, as it is the router that answers.
@@ -162,7 +186,7 @@ impl Exchange<'_> {
         self.close |= !sent;
     }
 
-    /// Counts, logs, and says whether the connection may serve another request.
+    /// Counts, logs, and says whether the connection must close.
     pub(super) fn conclude(mut self) -> bool {
         let now = Instant::now();
         self.info.end = Some(now);
@@ -183,7 +207,7 @@ impl Exchange<'_> {
         let took = now.saturating_duration_since(self.info.start);
         stats.downstream_rq_time.record(took.as_millis() as u64);
         self.log(now);
-        !self.close
+        self.close
     }
 
     fn count_class(&self, status: u16) {

@@ -56,10 +56,15 @@ impl Exchange<'_> {
     pub(super) fn plan_timeouts(&mut self, forward: &Forward) {
         let headers = &mut self.x.request.headers;
         self.patience.route = forward.timeout;
-        if let Some(value) = headers.get(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS) {
-            let text = std::str::from_utf8(value).ok();
-            let ms = text.and_then(|t| t.parse::<u64>().ok()).unwrap_or(0);
+        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
+        let expected = headers.get(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS).and_then(number);
+        if let Some(ms) = expected.filter(|_| self.manager.shared.respect_expected_timeout) {
+            // An inner proxy's budget, already running.
             self.patience.route = Some(Duration::from_millis(ms)).filter(|d| !d.is_zero());
+        } else if let Some(value) = headers.get(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS) {
+            if let Some(ms) = number(value) {
+                self.patience.route = Some(Duration::from_millis(ms)).filter(|d| !d.is_zero());
+            }
             headers.remove(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
         }
         // The router's own orders; they end here.
@@ -313,7 +318,6 @@ impl Exchange<'_> {
                 stats.upstream_rq_timeout.inc();
                 leased.host.stats.rq_timeout.inc();
             }
-            Failure::ClientGone => stats.upstream_rq_tx_reset.inc(),
             _ => {}
         }
         if matches!(failure, Failure::Upstream(_)) {

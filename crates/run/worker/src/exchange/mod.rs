@@ -8,7 +8,9 @@ mod leg;
 mod patience;
 mod replies;
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use dragoman_cluster::Thresholds;
@@ -24,6 +26,7 @@ use dragoman_types::{Connection, Facts, LocalReply, StreamInfo, id};
 use crate::context::{Scratch, Worker, WorkerRoutes, WorkerSnapshot};
 use crate::h1::{ResponseContext, Server};
 use crate::manager::Manager;
+use crate::stream::Sink;
 use crate::upstream::{Leased, WorkerCluster, WorkerHost};
 use leg::Failure;
 use patience::Patience;
@@ -37,6 +40,19 @@ pub(crate) enum Stop {
     /// The client is gone: nobody to answer.
     Gone,
     /// The response had begun and can't be completed: the connection's end has to tell.
+    Cut,
+}
+
+/// How a connection goes on after a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum After {
+    /// It may serve another.
+    Keep,
+    /// It ends in good order.
+    Close,
+    /// The client left while its request was served.
+    Gone,
+    /// It ends at once: the response is incomplete.
     Cut,
 }
 
@@ -118,15 +134,22 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves the request and says whether the connection may serve another.
-    pub(crate) async fn serve(mut self) -> bool {
+    /// Serves the request and says how the connection goes on.
+    pub(crate) async fn serve(mut self) -> After {
         self.begin();
+        let mut after = After::Keep;
         match self.run().await {
             Ok(()) => {}
             Err(Stop::Reply(reply)) => self.reply(*reply).await,
-            Err(Stop::Gone | Stop::Cut) => self.close = true,
+            Err(Stop::Gone) => after = After::Gone,
+            Err(Stop::Cut) => {
+                // The client may have what came before the cut.
+                poll_fn(|cx| Poll::Ready(self.server.poll_flush(cx).is_ready())).await;
+                after = After::Cut;
+            }
         }
-        self.conclude()
+        let close = self.conclude();
+        if after == After::Keep && close { After::Close } else { after }
     }
 
     /// Answers a request whose head could not be read.
@@ -179,7 +202,13 @@ impl<'a> Exchange<'a> {
             internal_only_headers: &[],
         };
         let (request, scratch) = (&mut self.x.request, &mut self.x.hcm);
-        let accepted = config.accept(request, &arrival, &mut self.info, &mut random, scratch)?;
+        let accepted = config
+            .accept(request, &arrival, &mut self.info, &mut random, scratch)
+            .inspect_err(|reply| {
+                if reply.details == "http1.unexpected_underscore" {
+                    self.manager.codec.requests_rejected_with_underscores_in_headers.inc();
+                }
+            })?;
         let dropped = u64::from(accepted.dropped_underscores);
         if dropped > 0 {
             self.manager.codec.dropped_headers_with_underscores.add(dropped);
@@ -193,6 +222,7 @@ impl<'a> Exchange<'a> {
 
     fn find_routes(&mut self, snapshot: &WorkerSnapshot) -> Result<Rc<WorkerRoutes>, Stop> {
         let manager = self.manager;
+        self.manager.stats.rq_total.inc();
         let found = Worker::routes(snapshot, &manager.shared.routes, &manager.inline_routes);
         self.routes = found.clone();
         found.ok_or_else(|| self.no_route("no route configuration has come yet"))
@@ -222,12 +252,9 @@ impl<'a> Exchange<'a> {
     ) -> Result<&'r Forward, Stop> {
         let stats = &self.manager.stats;
         match route.action() {
-            Action::Forward(forward) => {
-                stats.rq_total.inc();
-                return Ok(forward);
-            }
-            Action::Redirect(_) => stats.rq_redirect.inc(),
-            Action::Direct(_) => stats.rq_direct_response.inc(),
+            Action::Forward(forward) => return Ok(forward),
+            // A real Envoy counts both so.
+            Action::Redirect(_) | Action::Direct(_) => stats.rq_direct_response.inc(),
         }
         let keep = self.envoy_headers();
         let facts = Facts::new(self.connection, &self.info);

@@ -30,7 +30,7 @@ pub(crate) struct Client {
     pub(crate) limits: Limits,
     pub(crate) enable_trailers: bool,
     /// The response said that the connection serves no other request.
-    closing: bool,
+    pub(crate) closing: bool,
     /// Bytes of the present response were seen.
     pub(crate) answered: bool,
     to_head: bool,
