@@ -141,10 +141,12 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
             apply_listeners(worker, listeners, &snapshot, &sockets);
         }
         Command::StopListeners { inbound_only } => {
-            for running in listeners.values() {
+            for running in listeners.values_mut() {
                 let listener = running.present.borrow().clone();
                 if !inbound_only || listener.shared.inbound {
                     stop(running);
+                    // While a descriptor is open, the kernel goes on queueing connections.
+                    running.sockets = Arc::default();
                 }
             }
         }
