@@ -1,158 +1,23 @@
 """Dragoman's admin page beside a real Envoy's: same configuration, same requests, same answers."""
 
-import json
-import os
 import re
-import signal
-import socket
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.differential.proxy import find_envoy
+from tests.e2e.running import DRAGOMAN, Running
 
 HEADERS = ("content-type", "cache-control", "x-content-type-options", "server")
-
-CONFIG = """
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-stats_flush_interval: 1s
-static_resources:
-  listeners:
-  - name: web
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress
-          route_config:
-            name: routes
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{prefix: /gone}}
-                direct_response: {{status: 410}}
-              - match: {{prefix: /}}
-                route: {{cluster: origin}}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-  clusters:
-  - name: origin
-    type: STATIC
-    load_assignment:
-      cluster_name: origin
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}
-"""  # noqa: E501
-
-
-LISTEN_ANYWHERE = re.compile(r"(- name: web\n.*port_value: )0(})")
 COMPLETED = "cluster.origin.upstream_rq_completed"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        return int(unused.getsockname()[1])
-
-
-class Running:
-    """One proxy process on the configuration, with its admin page and its listener."""
-
-    def __init__(self, command: list[str], config: Path, folder: Path) -> None:
-        self.log = folder / "log"
-        # Envoy's names of a listener's metrics hold the port as configured, so not 0.
-        own = folder / "own.yaml"
-        own.write_text(LISTEN_ANYWHERE.sub(rf"\g<1>{free_port()}\2", config.read_text()))
-        where = folder / "admin"
-        self._log = self.log.open("w")
-        self.process = subprocess.Popen(
-            [*command, "-c", own, "--concurrency", "1", "--admin-address-path", where],
-            stdout=self._log,
-            stderr=self._log,
-        )
-        try:
-            self.wait(lambda: where.exists() and bool(where.read_text()))
-        except BaseException:
-            self._log.close()
-            raise
-        self.admin = httpx.Client(base_url=f"http://{where.read_text()}", timeout=10)
-        self.wait(lambda: self.admin.get("/ready").status_code == 200)
-        self.web = "http://" + self.admin.get("/listeners").text.strip().rpartition("::")[2]
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        """Waits, bounded, until `condition` holds."""
-        for _ in range(200):
-            assert self.process.poll() is None, self.log.read_text()
-            if condition():
-                return
-            time.sleep(0.05)
-        pytest.fail(f"waited in vain:\n{self.log.read_text()}")
-
-    def stats(self, pattern: str = "") -> dict[str, str]:
-        """Counters and gauges by name."""
-        text = self.admin.get("/stats", params={"filter": pattern}).text
-        return dict(line.split(": ", 1) for line in text.splitlines())
-
-    def end(self) -> int:
-        """Ends the process if it runs, and gives its exit code."""
-        self.admin.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=10)
-        self._log.close()
-        return code
 
 
 def wait_for_requests(running: Running, count: str) -> None:
     running.wait(lambda: running.stats(COMPLETED) == {COMPLETED: count})
-
-
-class Origin(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.send_response(404 if self.path == "/missing" else 200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Origin)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    path = tmp_path_factory.mktemp("config") / "envoy.yaml"
-    path.write_text(CONFIG.format(port=server.server_address[1]))
-    yield path
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-DRAGOMAN = [sys.executable, "-m", "dragoman"]
-
-
-@pytest.fixture
-def dragoman(config: Path, tmp_path: Path) -> Iterator[Running]:
-    running = Running(DRAGOMAN, config, tmp_path)
-    yield running
-    running.end()
 
 
 @pytest.fixture(scope="module")
@@ -298,53 +163,39 @@ def test_reset_counters(dragoman: Running) -> None:
     assert dragoman.stats(name) == {name: "0"}
 
 
-def test_draining_listeners_stops_accepting(dragoman: Running) -> None:
-    assert httpx.get(dragoman.web).status_code == 200
-    assert dragoman.admin.post("/drain_listeners").text == "OK\n"
+@pytest.mark.parametrize("query", ["", "?graceful", "?inboundonly"])
+def test_draining_listeners(config: Path, tmp_path: Path, query: str) -> None:
+    inbound = tmp_path / "inbound.yaml"
+    text = config.read_text()
+    inbound.write_text(
+        text.replace("- name: web\n", "- name: web\n    traffic_direction: INBOUND\n")
+    )
+    running = Running([*DRAGOMAN, "--drain-time-s", "1"], inbound, tmp_path)
 
     def refused() -> bool:
         try:
-            httpx.get(dragoman.web)
-        except httpx.TransportError:
+            httpx.get(running.web)
+        except httpx.ConnectError:
             return True
         return False
 
-    dragoman.wait(refused)
-    assert dragoman.admin.get("/ready").status_code == 200
+    try:
+        assert not refused()
+        assert running.admin.post(f"/drain_listeners{query}").text == "OK\n"
+        running.wait(refused)
+        assert running.admin.get("/ready").status_code == 200
+    finally:
+        assert running.end() == 0
+
+
+def test_outbound_listeners_stay(dragoman: Running) -> None:
+    assert dragoman.admin.post("/drain_listeners?inboundonly").text == "OK\n"
+    assert httpx.get(dragoman.web).status_code == 200
 
 
 def test_quitquitquit_answers_then_ends(dragoman: Running) -> None:
     assert dragoman.admin.post("/quitquitquit").text == "OK\n"
     assert dragoman.process.wait(timeout=10) == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_the_process_cleanly(dragoman: Running, number: signal.Signals) -> None:
-    dragoman.process.send_signal(number)
-    assert dragoman.process.wait(timeout=10) == 0
-    log = dragoman.log.read_text()
-    assert f"caught {number.name}" in log
-    assert "Traceback" not in log
-
-
-def test_sighup_is_ignored(dragoman: Running) -> None:
-    dragoman.process.send_signal(signal.SIGHUP)
-    assert dragoman.admin.get("/ready").status_code == 200
-
-
-def test_sigusr1_reopens_the_log(config: Path, tmp_path: Path) -> None:
-    log = tmp_path / "dragoman.log"
-    running = Running(
-        [*DRAGOMAN, "--log-path", str(log), "--log-format", "%l %v"], config, tmp_path
-    )
-    try:
-        log.rename(tmp_path / "old.log")
-        running.process.send_signal(signal.SIGUSR1)
-        running.wait(log.exists)
-        running.admin.get("/logging")
-        running.wait(lambda: 'error admin path "/logging"' in log.read_text())
-    finally:
-        assert running.end() == 0
 
 
 def test_percentiles_of_routes_and_endpoints(dragoman: Running) -> None:
@@ -374,69 +225,6 @@ def test_a_page_on_a_unix_socket(config: Path, tmp_path: Path) -> None:
         assert process.wait(timeout=10) == 0
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*DRAGOMAN, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False
-    )
-
-
-def test_validate_says_ok_like_envoy(config: Path) -> None:
-    done = run("--mode", "validate", "-c", config)
-    assert (done.returncode, done.stdout) == (0, f"configuration '{config}' OK\n")
-    assert run("validate", config).returncode == 0
-
-
-def test_init_only_ends_at_once(config: Path) -> None:
-    assert run("--mode", "init_only", "-c", config).returncode == 0
-
-
-def test_a_faulty_configuration(config: Path, tmp_path: Path) -> None:
-    faulty = tmp_path / "faulty.yaml"
-    faulty.write_text(config.read_text().replace("stat_prefix", "stat_prefxi"))
-    for arguments in (["-c", faulty], ["--mode", "validate", "-c", faulty], ["validate", faulty]):
-        done = run(*arguments)
-        assert done.returncode == 1
-        said = done.stdout + done.stderr
-        assert re.search(r"faulty\.yaml:\d+:\d+", said), said
-        assert "stat_prefix" in said
-        assert "Traceback" not in said
-    found = json.loads(run("validate", faulty, "--format", "json").stdout)
-    assert found
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
-    done = run("-c", tmp_path / "nope.yaml")
-    assert done.returncode == 1
-    assert "nope.yaml" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_an_address_in_use_names_listener_address_and_holder(config: Path, tmp_path: Path) -> None:
-    taken = tmp_path / "taken.yaml"
-    head, resources = config.read_text().split("static_resources:")
-    # A foreign listener: Dragoman's own would share the port (SO_REUSEPORT).
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        port = foreign.getsockname()[1]
-        listeners = resources.replace("port_value: 0", f"port_value: {port}", 1)
-        taken.write_text(f"{head}static_resources:{listeners}")
-        done = run("-c", taken)
-    assert done.returncode == 1
-    said = done.stderr.strip().splitlines()[-1]
-    assert f"listener 'web': cannot bind '127.0.0.1:{port}': address already in use" in said
-    assert f"(pid {os.getpid()})" in said
-    assert "Traceback" not in done.stderr
-
-
-def test_a_taken_admin_address(dragoman: Running, config: Path, tmp_path: Path) -> None:
-    port = dragoman.admin.base_url.port
-    taken = tmp_path / "taken.yaml"
-    taken.write_text(config.read_text().replace("port_value: 0", f"port_value: {port}", 1))
-    done = run("-c", taken)
-    assert done.returncode == 1
-    assert f"admin page: cannot bind '127.0.0.1:{port}': address already in use" in done.stderr
-    assert f"(pid {dragoman.process.pid}) listens there" in done.stderr
-
-
 def test_allow_paths(config: Path, tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.yaml"
     rules = "admin: {allow_paths: [{prefix: /ready}, {prefix: /listeners}], address"
@@ -445,17 +233,5 @@ def test_allow_paths(config: Path, tmp_path: Path) -> None:
     try:
         refused = running.admin.get("/stats?x")
         assert (refused.status_code, refused.text) == (403, "request to path /stats?x not allowed")
-    finally:
-        assert running.end() == 0
-
-
-def test_options_without_effect_are_said(config: Path, tmp_path: Path) -> None:
-    running = Running([*DRAGOMAN, "--base-id", "3", "--enable-core-dump"], config, tmp_path)
-    try:
-        log = running.log.read_text()
-        assert "--base-id has no effect: " in log
-        assert "--enable-core-dump has no effect: " in log
-        info = running.admin.get("/server_info").json()
-        assert info["command_line_options"]["base_id"] == "3"
     finally:
         assert running.end() == 0

@@ -89,7 +89,9 @@ def main(argv: Sequence[str]) -> int:
 
 def configuration(source: Address, targets: Sequence[Address], admin: Address | None) -> str:
     """The Envoy configuration (YAML) that forwards `source` to `targets`."""
-    kind = "STRICT_DNS" if any(t.is_name for t in targets) else "STATIC"
+    # "localhost" is ::1 first to Envoy; what is being tried out often listens on 127.0.0.1 only.
+    by_name = "STRICT_DNS\n    dns_lookup_family: V4_PREFERRED"
+    kind = by_name if any(t.is_name for t in targets) else "STATIC"
     listen = _socket(source._replace(host=source.host or "0.0.0.0"))
     page = f"admin:\n  address: {_socket(_local(admin))}\n" if admin is not None else ""
     return page + _TEMPLATE.format(
