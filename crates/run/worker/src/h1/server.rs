@@ -55,7 +55,15 @@ impl Server {
         if !self.wire.input.is_empty() {
             return Poll::Ready(());
         }
-        self.wire.socket.poll_read_ready(cx).map(|_| ())
+        let _ = ready!(self.wire.socket.poll_read_ready(cx));
+        // "Ready" may be a guess; only bytes, or the end, are a reason to stop idling.
+        match self.wire.poll_fill(cx, SMALL) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => {
+                self.wire.release();
+                Poll::Pending
+            }
+        }
     }
 
     /// The next request's head.
@@ -82,7 +90,11 @@ impl Server {
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Incoming::Malformed(error)),
             }
-            match ready!(self.wire.poll_fill(cx, limits.head_bytes.max(SMALL))) {
+            let filled = match self.wire.eof {
+                true => Ok(0),
+                false => ready!(self.wire.poll_fill(cx, limits.head_bytes.max(SMALL))),
+            };
+            match filled {
                 Ok(n) if n > 0 => {}
                 _ if self.wire.input.is_empty() => return Poll::Ready(Incoming::Closed),
                 _ => return Poll::Ready(Incoming::Cut),

@@ -128,9 +128,14 @@ impl Wire {
         self.out.len() == self.sent && self.encoder.is_complete()
     }
 
+    /// Gives an empty read buffer back.
+    pub(crate) fn release(&mut self) {
+        self.input.release(&self.pool);
+    }
+
     /// Gives buffers back while nothing is expected.
     pub(crate) fn idle(&mut self) {
-        self.input.release(&self.pool);
+        self.release();
         self.decoder = BodyDecoder::default();
         if self.out.capacity() > 0 && self.out.len() == self.sent {
             self.out = Vec::new();
