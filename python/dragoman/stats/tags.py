@@ -154,11 +154,19 @@ def extract(name: str, fixed: tuple[tuple[str, str], ...] = ()) -> Tagged:
                 continue
             found = rule.expression.search(name)
             if found is not None:
-                tags.append((rule.label, found["value"]))
+                tags.append((rule.label, _value(rule.label, found["value"])))
                 cuts.append(found.span("cut"))
         if rules is _LEADING:
             tags.extend(fixed)
     return Tagged(_without(name, cuts), tuple(tags))
+
+
+def _value(label: str, text: str) -> str:
+    """The label's value. An endpoint's address has colons, which names can't hold."""
+    if label != "envoy_endpoint_address":
+        return text
+    host, _, port = text.rpartition("_")
+    return f"{host.replace('_', ':')}:{port}"
 
 
 def _without(name: str, cuts: list[tuple[int, int]]) -> str:

@@ -76,6 +76,16 @@ ROWS = [
         "listener.worker.downstream_cx_active",
         'envoy_worker_id="11",envoy_listener_address="[__1]_80"',
     ),
+    (
+        "cluster.raw.endpoint.127.0.0.1_19810.rq_total",
+        "cluster.endpoint.rq_total",
+        'envoy_cluster_name="raw",envoy_endpoint_address="127.0.0.1:19810"',
+    ),
+    (
+        "cluster.raw.endpoint.[__1]_80.rq_total",
+        "cluster.endpoint.rq_total",
+        'envoy_cluster_name="raw",envoy_endpoint_address="[::1]:80"',
+    ),
     ("server.worker_0.watchdog_miss", "server.worker.watchdog_miss", 'envoy_worker_id="0"'),
     ("thrift.thr.request", "thrift.request", 'envoy_thrift_prefix="thr"'),
     ("ratelimit.nrl.ok", "ratelimit.ok", 'envoy_ratelimit_prefix="nrl"'),

@@ -1,8 +1,9 @@
 """/dragoman/percentiles: the latencies of every route and every endpoint, side by side.
 
-Generic over names: a histogram belongs here if its name starts with one of `SUBJECTS`.
+Generic over names: a histogram belongs here if its name says that it is about one of `SUBJECTS`.
 """
 
+import re
 from typing import Any
 
 from dragoman.admin.answer import Answer, json_answer
@@ -11,8 +12,11 @@ from dragoman.admin.query import Query
 from dragoman.stats.model import PERCENTILES, Metric
 from dragoman.stats.numerals import six_digits
 
-#: First part of a metric's name -> what it is about.
-SUBJECTS = {"vhost": "route", "endpoint": "endpoint"}
+#: What a histogram is about, by its name.
+SUBJECTS = {
+    "route": re.compile(r"^vhost\."),
+    "endpoint": re.compile(r"^cluster\..+\.endpoint\."),
+}
 
 
 def percentiles(proxy: Proxy, query: Query) -> Answer:
@@ -22,7 +26,7 @@ def percentiles(proxy: Proxy, query: Query) -> Answer:
         metric
         for metric in proxy.engine.stats()
         if metric.histogram is not None
-        and metric.name.partition(".")[0] in SUBJECTS
+        and _subject(metric.name) is not None
         and (pattern is None or pattern.search(metric.name))
     ]
     if query.get("format") == "json":
@@ -31,13 +35,18 @@ def percentiles(proxy: Proxy, query: Query) -> Answer:
     return Answer(_table(chosen))
 
 
+def _subject(name: str) -> str | None:
+    found = (subject for subject, names in SUBJECTS.items() if names.search(name))
+    return next(found, None)
+
+
 def _row(metric: Metric) -> dict[str, Any] | None:
     histogram = metric.histogram
     if histogram is None:
         return None
     return {
         "name": metric.name,
-        "subject": SUBJECTS[metric.name.partition(".")[0]],
+        "subject": _subject(metric.name),
         "unit": histogram.unit,
         "cumulative": {
             "count": histogram.cumulative_count,

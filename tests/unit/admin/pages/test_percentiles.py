@@ -22,6 +22,15 @@ def test_routes_and_endpoints_only() -> None:
     assert row["cumulative"]["count"] > 0
 
 
+def test_endpoints_have_a_subject_of_their_own() -> None:
+    histogram = support.empty_histogram()
+    names = ["cluster.a.endpoint.127.0.0.1_80.upstream_rq_time", "cluster.a.upstream_rq_time"]
+    metrics = [support.Metric(name, "histogram", histogram=histogram) for name in names]
+    answer = get(Proxy(Engine(metrics=metrics)), "/dragoman/percentiles?format=json")
+    rows = [(row["name"], row["subject"]) for row in json.loads(answer.body)["histograms"]]
+    assert rows == [(names[0], "endpoint")]
+
+
 def test_filter() -> None:
     page = json.loads(get(proxy(), "/dragoman/percentiles?format=json&filter=vcluster").body)
     assert page["histograms"]
