@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "serve traffic as the configuration says (also what `dragoman -c FILE` does)",
     "validate": "check a configuration and say what is wrong with it, and where",
     "proxy": "forward a port to a server, without a configuration file",
+    "demo": "origins, a proxy before them, some traffic, and its latencies, live",
 }
 
 _USAGE = "usage: dragoman [COMMAND] [OPTIONS]"
