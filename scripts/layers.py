@@ -1,8 +1,7 @@
 """Checks the direction of dependencies between the crates: the folder is the layer.
 
 bind > run > ext > path > base. A crate depends on lower layers only; crates of `path`, `ext` and
-`bind` never on a sibling (balancers, filters and loggers are registered in `run`). tokio and socket2
-only in `run`, pyo3 only in `bind`. See ARCHITECTURE.md.
+`bind` never on a sibling. Some outside crates belong to one layer. See ARCHITECTURE.md.
 """
 
 import json

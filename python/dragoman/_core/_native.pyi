@@ -8,8 +8,8 @@ from typing import final
 
 __version__: str
 
-#: (kind, name, payload): kind is "listener" | "route" | "cluster" | "endpoints" | "secret"; payload is
-#: the serialised Envoy v3 message of that kind, or None to remove the resource.
+#: (kind, name, payload): kind is "listener" | "route" | "cluster" | "endpoints"; payload is the
+#: serialised Envoy v3 message of that kind, or None to remove the resource.
 Change = tuple[str, str, bytes | None]
 
 #: (kind, name, field path inside the resource, code, message)
@@ -46,7 +46,7 @@ class ClusterStatus:
     name: str
     observability_name: str
     added_via_api: bool
-    #: rows of (threshold name, value) per priority: {"default": {"max_connections": 1024, ...}, "high": {...}}
+    #: by priority ("default", "high"), then by threshold: {"max_connections": 1024, ...}
     circuit_breakers: dict[str, dict[str, int]]
     hosts: list[HostStatus]
 
@@ -92,7 +92,7 @@ class Metric:
 @final
 class Published:
     version: int
-    #: human-readable: "listener ingress: added", "cluster service: modified (2 hosts kept, 1 added)"
+    #: human-readable: "listener ingress: added", "cluster service: modified"
     changes: list[str]
 
 @final

@@ -50,7 +50,7 @@ impl Part {
         match (self, address) {
             (Part::EndpointId, _) => text(Some(b""), out),
             (Part::Port, Address::Ip(socket)) => number(u64::from(socket.port()), out),
-            (Part::Port, Address::Pipe(_)) => Wrote::Nothing,
+            (Part::Port, Address::Pipe(_)) => text(Some(b""), out),
             (Part::WithoutPort(None), Address::Ip(SocketAddr::V4(socket))) => {
                 quad(*socket.ip(), None, out)
             }

@@ -190,7 +190,7 @@ impl Engine {
         py.detach(|| self.0.listeners().into_iter().map(ListenerStatus::of).collect())
     }
 
-    fn take_logs(&self) -> Vec<(String, String, String)> {
-        Vec::new()
+    fn take_logs(&self) -> Vec<server::LogRecord> {
+        self.0.take_logs()
     }
 }

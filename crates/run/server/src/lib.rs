@@ -2,16 +2,20 @@
 //! the workers, resolves names, and answers questions about what runs.
 //!
 //! The configuration's way, in files: `resources` (what was published) → `compile` (messages to
-//! frozen structs) → `engine` (all or nothing, bind, hand over) → the workers.
+//! frozen structs) → `engine` (all or nothing) → `control` (bind, count)
+//! → `snapshot` (what the workers get).
 
 mod compile;
+mod control;
 mod dns;
 mod engine;
 mod listener;
 mod metrics;
 mod resources;
+mod snapshot;
 mod status;
 
+pub use control::LogRecord;
 pub use engine::{Engine, Options, PublishError, Published};
 pub use resources::{Change, Kind, ResourceFault};
 pub use status::{ClusterStatus, HostStatus, ListenerStatus};

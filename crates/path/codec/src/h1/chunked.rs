@@ -124,10 +124,9 @@ impl ChunkDecoder {
     }
 }
 
-/// Hexadecimal digits: at least one, at most 16 behind leading zeros.
+/// 1..=16 hexadecimal digits.
 fn hex(digits: &[u8]) -> Result<u64, ParseError> {
-    let zeros = digits.iter().take_while(|d| **d == b'0').count();
-    if digits.is_empty() || digits.len() - zeros > 16 {
+    if digits.is_empty() || digits.len() > 16 {
         return Err(ParseError::Chunk);
     }
     let size =
@@ -147,7 +146,7 @@ fn check_extension(extension: &[u8]) -> Result<(), ParseError> {
 fn check_partial_line(line: &[u8]) -> Result<(), ParseError> {
     let body = line.strip_suffix(b"\r").unwrap_or(line);
     let digits = body.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    if digits == 0 && !line.is_empty() {
+    if digits == 0 && !line.is_empty() || digits > 16 {
         return Err(ParseError::Chunk);
     }
     check_extension(&body[digits..])

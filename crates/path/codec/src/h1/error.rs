@@ -10,8 +10,10 @@ pub enum ParseError {
     StartLine,
     Method,
     Target,
+    /// A control character anywhere in a head that is malformed.
+    ControlByte,
     /// A byte that no target may hold.
-    TargetBytes,
+    TargetByte,
     Version,
     /// A version that isn't ours, well-formed: `HTTP/2.0`.
     OtherVersion,
@@ -47,7 +49,7 @@ impl ParseError {
             ParseError::LengthAndChunked => "http1.content_length_and_chunked_not_allowed",
             ParseError::Target => "http1.invalid_url",
             ParseError::OtherVersion => "low_version",
-            ParseError::FieldValue | ParseError::TargetBytes => "http1.invalid_characters",
+            ParseError::FieldValue | ParseError::ControlByte => "http1.invalid_characters",
             _ => "http1.codec_error",
         }
     }
@@ -57,7 +59,8 @@ impl ParseError {
         match self {
             ParseError::StartLine => "malformed start line",
             ParseError::Method => "malformed method",
-            ParseError::Target | ParseError::TargetBytes => "malformed request target",
+            ParseError::Target | ParseError::TargetByte => "malformed request target",
+            ParseError::ControlByte => "control character",
             ParseError::Version | ParseError::OtherVersion => "unsupported HTTP version",
             ParseError::FieldName => "malformed header field name",
             ParseError::FieldValue => "forbidden character in a header field value",

@@ -78,7 +78,7 @@ fn fill<'b>(
         return Err(ParseError::Method);
     }
     if !path.iter().all(|b| b.is_ascii_graphic()) {
-        return Err(ParseError::TargetBytes);
+        return Err(ParseError::TargetByte);
     }
     head.headers.append(id::METHOD, method);
     head.headers.append(id::PATH, path);
@@ -96,22 +96,26 @@ fn fill<'b>(
     framing(&fields, head.version, bytes.len())
 }
 
-/// Says more exactly what is wrong with a request line that the parser refused.
+/// Says more exactly what is wrong with a head that the parser refused.
 fn refine(error: ParseError, bytes: &[u8]) -> ParseError {
+    let control = |b: &u8| *b == 0x7f || (*b < 0x20 && !matches!(*b, b'\t' | b'\r' | b'\n'));
+    if bytes.iter().any(control) {
+        return ParseError::ControlByte;
+    }
     let line = bytes.split(|b| *b == b'\r').next().unwrap_or_default();
-    match error {
-        ParseError::StartLine | ParseError::Version
-            if line.iter().any(|b| *b < 0x20 || *b > 0x7e) =>
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !is_known_method(method) || !target.starts_with(b"/") {
+        return error;
+    }
+    match (words.next(), words.next()) {
+        (None, _) => ParseError::OtherVersion,
+        (Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']), None)
+            if error == ParseError::Version =>
         {
-            ParseError::TargetBytes
+            ParseError::OtherVersion
         }
-        ParseError::Version => match line.rsplit(|b| *b == b' ').next() {
-            Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => {
-                ParseError::OtherVersion
-            }
-            _ => ParseError::Version,
-        },
-        other => other,
+        _ => error,
     }
 }
 
@@ -254,7 +258,7 @@ mod tests {
             ("G ET / HTTP/1.1\r\n\r\n", Version),
             ("GET / HTTP/1.10\r\n\r\n", BareLineEnd),
             ("GET / HTTP/2.0\r\n\r\n", OtherVersion),
-            ("GET /\u{e4} HTTP/1.1\r\n\r\n", TargetBytes),
+            ("GET /\u{e4} HTTP/1.1\r\n\r\n", TargetByte),
             ("GET  / HTTP/1.1\r\n\r\n", StartLine),
         ];
         for (text, wanted) in bad {

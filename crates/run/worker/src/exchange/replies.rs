@@ -93,6 +93,7 @@ pub(super) fn upstream_protocol(why: &'static str) -> LocalReply {
 pub(crate) fn malformed(error: ParseError) -> LocalReply {
     let body = match error.status() {
         431 => "Request Header Fields Too Large",
+        426 => "Upgrade Required",
         501 => "Not Implemented",
         _ => "Bad Request",
     };

@@ -1,0 +1,290 @@
+//! What the control thread and the resolving thread share, and what they do with it: bind, count,
+//! take in what DNS says.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use dragoman_cluster::{Cluster, Discovery, DnsOptions, EndpointAddress};
+use dragoman_http_connection_manager::Node;
+use dragoman_loggers::LogSinks;
+use dragoman_net::{Bound, bind};
+use dragoman_stats::Registry;
+use dragoman_types::Address;
+use dragoman_worker::snapshot::Snapshot;
+use dragoman_worker::{Command, Shared};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::compile::Plan;
+use crate::dns::{Resolved, Sink, Wanted};
+use crate::engine::PublishError;
+use crate::listener::ListenerPlan;
+use crate::metrics::ControlMetrics;
+use crate::resources::Resources;
+
+/// What the control thread and the resolving thread share.
+pub(crate) struct Control {
+    pub(crate) registry: Registry,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) node: Node,
+    pub(crate) sinks: LogSinks,
+    pub(crate) workers: usize,
+    pub(crate) state: Mutex<State>,
+    pub(crate) initialized: Condvar,
+    logs: Mutex<Vec<LogRecord>>,
+}
+
+/// (level, logger, message) for the process's own log.
+pub type LogRecord = (&'static str, &'static str, String);
+
+/// Records that wait to be taken; beyond these the newest are dropped.
+const MAX_LOGS: usize = 1000;
+
+pub(crate) struct State {
+    pub(crate) resources: Resources,
+    pub(crate) plan: Plan,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) sockets: FxHashMap<Box<str>, Arc<Vec<Bound>>>,
+    /// What DNS said last, by cluster and name.
+    pub(crate) resolved: FxHashMap<Box<str>, BTreeMap<String, Vec<SocketAddr>>>,
+    /// DNS clusters that were not resolved yet.
+    pub(crate) unresolved: FxHashSet<Box<str>>,
+    pub(crate) metrics: ControlMetrics,
+    pub(crate) commands: Vec<UnboundedSender<Command>>,
+    pub(crate) stopped_listening: bool,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The names that the clusters of `plan` want resolved.
+pub(crate) fn wanted(plan: &Plan) -> FxHashMap<Box<str>, Wanted> {
+    let mut all = FxHashMap::default();
+    for cluster in plan.clusters.values() {
+        if let Some(options) = dns_options(cluster) {
+            let named = cluster.endpoints.list.iter().filter_map(|e| match &e.address {
+                EndpointAddress::Name(target) => Some(target.clone()),
+                EndpointAddress::Known(_) => None,
+            });
+            let targets: Vec<_> = named.collect();
+            if !targets.is_empty() {
+                all.insert(cluster.name.clone(), Wanted { options, targets });
+            }
+        }
+    }
+    all
+}
+
+pub(crate) fn dns_options(cluster: &Cluster) -> Option<DnsOptions> {
+    match cluster.discovery {
+        Discovery::StrictDns(options) | Discovery::LogicalDns(options) => Some(options),
+        Discovery::Static => None,
+    }
+}
+
+impl Sink for Control {
+    fn resolved(&self, resolved: Resolved) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let Some(cluster) = state.plan.clusters.get(&*resolved.cluster).cloned() else { return };
+        let known = state.resolved.entry(resolved.cluster.clone()).or_default();
+        let stats = state.metrics.cluster(&cluster.stat_name);
+        stats.update_attempt.inc();
+        let mut changed = false;
+        for (target, answer) in resolved.answers {
+            let key = format!("{}:{}", target.name, target.port);
+            match answer {
+                Ok(addresses) if addresses.is_empty() => stats.update_empty.inc(),
+                Ok(addresses) => {
+                    stats.update_success.inc();
+                    changed |= known.get(&key) != Some(&addresses);
+                    known.insert(key, addresses);
+                }
+                Err(error) => {
+                    stats.update_failure.inc();
+                    let name = &cluster.name;
+                    let why = format!("cluster {name}: {} can't be resolved: {error}", target.name);
+                    self.log("warning", "dns", why);
+                }
+            }
+        }
+        state.unresolved.remove(&resolved.cluster);
+        if changed {
+            self.rebuild(state);
+        } else {
+            state.metrics.cluster(&cluster.stat_name).update_no_rebuild.inc();
+        }
+        if state.unresolved.is_empty() {
+            self.initialized.notify_all();
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn new(workers: usize, node: Node, shared: Shared) -> Control {
+        let registry = Registry::new(workers + 1);
+        let metrics = ControlMetrics::new(&registry, workers);
+        Control {
+            shared: Arc::new(shared),
+            node,
+            sinks: LogSinks::new(),
+            workers,
+            state: Mutex::new(State {
+                resources: Resources::default(),
+                plan: Plan::default(),
+                snapshot: Arc::default(),
+                sockets: FxHashMap::default(),
+                resolved: FxHashMap::default(),
+                unresolved: FxHashSet::default(),
+                metrics,
+                commands: Vec::new(),
+                stopped_listening: false,
+            }),
+            initialized: Condvar::new(),
+            logs: Mutex::default(),
+            registry,
+        }
+    }
+
+    /// Puts a line into the process's own log.
+    pub(crate) fn log(&self, level: &'static str, logger: &'static str, message: String) {
+        let mut logs = lock(&self.logs);
+        if logs.len() < MAX_LOGS {
+            logs.push((level, logger, message));
+        }
+    }
+
+    pub(crate) fn take_logs(&self) -> Vec<LogRecord> {
+        std::mem::take(&mut *lock(&self.logs))
+    }
+
+    /// Binds what isn't bound yet; all or nothing.
+    pub(crate) fn bind(
+        &self,
+        state: &State,
+        plan: &Plan,
+    ) -> Result<FxHashMap<Box<str>, Arc<Vec<Bound>>>, PublishError> {
+        let mut sockets = FxHashMap::default();
+        if state.stopped_listening {
+            return Ok(sockets);
+        }
+        for (name, listener) in &plan.listeners {
+            let before = state.plan.listeners.get(name);
+            let same = before.is_some_and(|b| b.addresses == listener.addresses);
+            let kept = state.sockets.get(&listener.name).filter(|_| same).cloned();
+            let bound = match kept {
+                Some(kept) => kept,
+                None => Arc::new(self.bind_listener(listener)?),
+            };
+            sockets.insert(listener.name.clone(), bound);
+        }
+        Ok(sockets)
+    }
+
+    fn bind_listener(&self, listener: &ListenerPlan) -> Result<Vec<Bound>, PublishError> {
+        let one = |address: &Address| {
+            bind(address, self.workers, listener.options).map_err(|error| PublishError::Bind {
+                listener: listener.name.to_string(),
+                address: address.to_string(),
+                error,
+            })
+        };
+        listener.addresses.iter().map(one).collect()
+    }
+
+    /// Says and counts what is added, modified and removed.
+    pub(crate) fn describe(&self, state: &mut State, plan: &Plan) -> Vec<String> {
+        let mut changes = Vec::new();
+        let (clusters, listeners) = (&state.metrics.clusters, &state.metrics.listeners);
+        compare(&state.plan.clusters, &plan.clusters, |name, how| {
+            match how {
+                How::Added => clusters.cluster_added.inc(),
+                How::Modified => clusters.cluster_modified.inc(),
+                How::Removed => clusters.cluster_removed.inc(),
+            }
+            changes.push(format!("cluster {name}: {}", how.word()));
+        });
+        clusters.active_clusters.set(plan.clusters.len() as i64);
+        compare(&state.plan.routes, &plan.routes, |name, how| {
+            changes.push(format!("route configuration {name}: {}", how.word()));
+        });
+        compare(&state.plan.listeners, &plan.listeners, |name, how| {
+            match how {
+                How::Added => listeners.listener_added.inc(),
+                How::Modified => listeners.listener_modified.inc(),
+                How::Removed => listeners.listener_removed.inc(),
+            }
+            if how != How::Removed {
+                listeners.listener_create_success.add(self.workers as u64);
+            }
+            changes.push(format!("listener {name}: {}", how.word()));
+        });
+        listeners.total_listeners_active.set(plan.listeners.len() as i64);
+        changes
+    }
+
+    /// Gauges that are judgements on other gauges.
+    pub(crate) fn refresh_gauges(&self) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let snapshot = state.snapshot.clone();
+        for entry in snapshot.clusters.values() {
+            let sum = |of: fn(&dragoman_worker::stats::ClusterStats) -> i64| {
+                (0..self.workers).map(|i| of(&entry.stats.shard(i))).sum::<i64>().max(0) as u64
+            };
+            let limits = entry.config.thresholds[0];
+            let stats = state.metrics.cluster(&entry.config.stat_name);
+            let open = |now: u64, limit: u32| i64::from(now >= u64::from(limit));
+            let connections = sum(|s| s.upstream_cx_active.value());
+            stats.default_cx_open.set(open(connections, limits.max_connections));
+            let requests = sum(|s| s.upstream_rq_active.value());
+            stats.default_rq_open.set(open(requests, limits.max_requests));
+            let pending = sum(|s| s.upstream_rq_pending_active.value());
+            stats.default_rq_pending_open.set(open(pending, limits.max_pending_requests));
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn tell_snapshot(&self) {
+        for worker in &self.commands {
+            let _ = worker.send(Command::Apply(self.snapshot.clone(), self.sockets.clone()));
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum How {
+    Added,
+    Modified,
+    Removed,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            How::Added => "added",
+            How::Modified => "modified",
+            How::Removed => "removed",
+        }
+    }
+}
+
+fn compare<T>(
+    old: &BTreeMap<String, Arc<T>>,
+    new: &BTreeMap<String, Arc<T>>,
+    mut tell: impl FnMut(&str, How),
+) {
+    for (name, now) in new {
+        match old.get(name) {
+            None => tell(name, How::Added),
+            Some(before) if !Arc::ptr_eq(before, now) => tell(name, How::Modified),
+            Some(_) => {}
+        }
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        tell(name, How::Removed);
+    }
+}

@@ -1,0 +1,152 @@
+//! A plan made into a snapshot: statistics are registered here, and what didn't change stays the same
+//! object, so that the workers keep its connections.
+
+use std::sync::Arc;
+
+use dragoman_cluster::{Cluster, Discovery, EndpointAddress, Host, Hosts};
+use dragoman_net::Bound;
+use dragoman_proto::bool_or;
+use dragoman_router::RouteTable;
+use dragoman_types::Address;
+use dragoman_worker::snapshot::{
+    ClusterEntry, ConnectionManager, Listener, RouteSource, Routes, Snapshot,
+};
+
+use crate::control::{Control, State, dns_options};
+use crate::listener::{ListenerPlan, RouteRef};
+
+impl Control {
+    /// Makes a snapshot of the plan and hands it to the workers. What didn't change is the same
+    /// object as before.
+    pub(crate) fn rebuild(&self, state: &mut State) {
+        let old = state.snapshot.clone();
+        let mut next = Snapshot { version: old.version + 1, ..Snapshot::default() };
+        state.unresolved.retain(|name| state.plan.clusters.contains_key(&**name));
+        for cluster in state.plan.clusters.values().cloned().collect::<Vec<_>>() {
+            let entry = self.cluster(state, &cluster, old.clusters.get(&cluster.name));
+            next.clusters.insert(cluster.name.clone(), entry);
+        }
+        let kept =
+            |stat_name: &str| state.plan.clusters.values().any(|c| &*c.stat_name == stat_name);
+        state.metrics.keep_clusters(kept);
+        for (name, table) in &state.plan.routes {
+            let name: Box<str> = name.as_str().into();
+            let same = old.routes.get(&name).filter(|r| Arc::ptr_eq(&r.table, table)).cloned();
+            next.routes.insert(name, same.unwrap_or_else(|| self.routes(table)));
+        }
+        for plan in state.plan.listeners.values() {
+            let sockets = state.sockets.get(&plan.name);
+            let before = old.listeners.iter().find(|l| l.name == plan.name);
+            let same = before.filter(|l| l.config_id == Arc::as_ptr(plan) as usize).cloned();
+            next.listeners.push(same.unwrap_or_else(|| self.listener(plan, sockets)));
+        }
+        state.snapshot = Arc::new(next);
+        state.tell_snapshot();
+    }
+
+    fn cluster(
+        &self,
+        state: &mut State,
+        config: &Arc<Cluster>,
+        old: Option<&Arc<ClusterEntry>>,
+    ) -> Arc<ClusterEntry> {
+        let hosts = self.hosts(state, config);
+        if let Some(old) = old
+            && Arc::ptr_eq(&old.config, config)
+            && old.hosts.all() == hosts.as_slice()
+        {
+            return old.clone();
+        }
+        let hosts = Arc::new(Hosts::new(hosts, config.panic_percent));
+        state.metrics.membership(&config.stat_name, &hosts);
+        let prefix = format!("cluster.{}.", config.stat_name);
+        let host_stats = hosts.all().iter().map(|host| {
+            let address = host.address.to_string().replace(':', "_");
+            self.registry.scope(&format!("{prefix}endpoint.{address}."))
+        });
+        Arc::new(ClusterEntry {
+            config: config.clone(),
+            stats: self.registry.scope(&prefix),
+            responses: self.registry.scope(&prefix),
+            internal: self.registry.scope(&format!("{prefix}internal.")),
+            external: self.registry.scope(&format!("{prefix}external.")),
+            host_stats: host_stats.collect(),
+            hosts,
+        })
+    }
+
+    /// The hosts of a cluster as far as they are known.
+    fn hosts(&self, state: &mut State, config: &Arc<Cluster>) -> Vec<Arc<Host>> {
+        let mut hosts = config.endpoints.known_hosts();
+        if dns_options(config).is_none() {
+            return hosts;
+        }
+        let resolved = state.resolved.get(&config.name);
+        for endpoint in &config.endpoints.list {
+            let EndpointAddress::Name(target) = &endpoint.address else { continue };
+            let key = format!("{}:{}", target.name, target.port);
+            match resolved.and_then(|names| names.get(&key)) {
+                Some(addresses) => {
+                    let one = matches!(config.discovery, Discovery::LogicalDns(_));
+                    let take = if one { 1 } else { usize::MAX };
+                    let found = addresses.iter().take(take);
+                    hosts.extend(found.map(|a| endpoint.host(Address::Ip(*a))));
+                }
+                None => {
+                    state.unresolved.insert(config.name.clone());
+                }
+            }
+        }
+        hosts
+    }
+
+    fn routes(&self, table: &Arc<RouteTable>) -> Arc<Routes> {
+        let stats = table.routes().iter().map(|route| {
+            let host = table.virtual_hosts().get(route.virtual_host()).map_or("", |v| v.name());
+            self.registry.scope(&format!("vhost.{host}.route.{}.", route.label()))
+        });
+        Arc::new(Routes { stats: stats.collect(), table: table.clone() })
+    }
+
+    fn listener(
+        &self,
+        plan: &Arc<ListenerPlan>,
+        sockets: Option<&Arc<Vec<Bound>>>,
+    ) -> Arc<Listener> {
+        let bound = sockets.map(|s| s.iter().map(|b| b.address.clone()).collect::<Vec<_>>());
+        let addresses = bound.unwrap_or_else(|| plan.addresses.clone());
+        // Named as configured: `_0` where the kernel chose the port, as in Envoy.
+        let stat_name = match (&*plan.stat_prefix, plan.addresses.first()) {
+            ("", Some(address)) => address.to_string().replace(':', "_"),
+            ("", None) => plan.name.to_string(),
+            (prefix, _) => prefix.to_owned(),
+        };
+        let prefix = format!("listener.{stat_name}.");
+        let http = &plan.manager.config.stat_prefix;
+        let routes = match &plan.manager.routes {
+            RouteRef::Inline(table) => RouteSource::Inline(self.routes(table)),
+            RouteRef::Named(name) => RouteSource::Named(name.clone()),
+        };
+        let manager = ConnectionManager {
+            config: plan.manager.config.clone(),
+            routes,
+            access_logs: plan.manager.access_logs.clone(),
+            suppress_envoy_headers: plan.manager.router.suppress_envoy_headers,
+            dynamic_stats: bool_or(plan.manager.router.dynamic_stats.as_ref(), true),
+            respect_expected_timeout: plan.manager.router.respect_expected_rq_timeout,
+            stats: self.registry.scope(&format!("http.{http}.")),
+            codec: self.registry.scope("http1."),
+            listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
+        };
+        let handler = |worker: usize| self.registry.scope(&format!("{prefix}worker_{worker}."));
+        Arc::new(Listener {
+            config_id: Arc::as_ptr(plan) as usize,
+            name: plan.name.clone(),
+            addresses,
+            inbound: plan.inbound,
+            manager: Arc::new(manager),
+            stats: self.registry.scope(&prefix),
+            handlers: (0..self.workers).map(handler).collect(),
+        })
+    }
+}
