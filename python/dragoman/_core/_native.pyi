@@ -109,7 +109,6 @@ class Engine:
         file_flush_min_size_kb: int = 64,
         service_cluster: str = "",
         service_node: str = "",
-        service_zone: str = "",
     ) -> None: ...
     def publish(self, changes: Sequence[Change]) -> Published:
         """Applies all of `changes` or none. Raises PublishError, BindError."""

@@ -44,7 +44,6 @@ def make_engine(options: Options, node: dict[str, Any]) -> Engine:
         file_flush_min_size_kb=options.file_flush_min_size_kb,
         service_cluster=node["cluster"],
         service_node=node["id"],
-        service_zone=node.get("locality", {}).get("zone", ""),
     )
 
 

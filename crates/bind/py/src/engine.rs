@@ -51,9 +51,8 @@ impl Engine {
     #[pyo3(signature = (
         *, concurrency, drain_time_s = 600.0, drain_strategy = "gradual",
         file_flush_interval_ms = 10_000, file_flush_min_size_kb = 64,
-        service_cluster = "", service_node = "", service_zone = "",
+        service_cluster = "", service_node = "",
     ))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         concurrency: usize,
         drain_time_s: f64,
@@ -62,9 +61,7 @@ impl Engine {
         file_flush_min_size_kb: usize,
         service_cluster: &str,
         service_node: &str,
-        service_zone: &str,
     ) -> PyResult<Engine> {
-        let _ = service_zone;
         let drain = Duration::try_from_secs_f64(drain_time_s)
             .map_err(|error| PyValueError::new_err(format!("drain_time_s: {error}")))?;
         let engine = server::Engine::new(server::Options {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::sink::Sink;
 
-/// A buffer of this many bytes is handed over at once (Envoy's minimum flush size).
-pub(crate) const FLUSH_AT: usize = 64 * 1024;
+/// Envoy's minimum flush size (`--file-flush-min-size-kb`).
+pub const FLUSH_AT: usize = 64 * 1024;
 /// Room for the line that passes that mark.
-const CAPACITY: usize = FLUSH_AT + 8 * 1024;
+const SPARE: usize = 8 * 1024;
 
 /// What one worker counted since it began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,9 +23,11 @@ pub struct BufferStats {
 }
 
 /// One per worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LogBuffers {
     buffers: Vec<Buffer>,
+    /// A buffer of so many bytes is handed over at once.
+    flush_at: usize,
     stats: BufferStats,
 }
 
@@ -37,8 +39,9 @@ struct Buffer {
 }
 
 impl LogBuffers {
-    pub fn new() -> LogBuffers {
-        LogBuffers::default()
+    /// `flush_at`: bytes, [`FLUSH_AT`] in Envoy.
+    pub fn new(flush_at: usize) -> LogBuffers {
+        LogBuffers { buffers: Vec::new(), flush_at, stats: BufferStats::default() }
     }
 
     pub fn stats(&self) -> BufferStats {
@@ -50,7 +53,7 @@ impl LogBuffers {
     pub(crate) fn write(&mut self, sink: &Arc<Sink>, line: impl FnOnce(&mut Vec<u8>)) {
         let known = self.buffers.iter().position(|buffer| Arc::ptr_eq(&buffer.sink, sink));
         let index = known.unwrap_or_else(|| {
-            let bytes = Vec::with_capacity(CAPACITY);
+            let bytes = Vec::with_capacity(self.flush_at + SPARE);
             self.buffers.push(Buffer { sink: Arc::clone(sink), bytes, lines: 0 });
             self.buffers.len() - 1
         });
@@ -58,8 +61,8 @@ impl LogBuffers {
         line(&mut buffer.bytes);
         buffer.lines += 1;
         self.stats.write_buffered += 1;
-        if buffer.bytes.len() >= FLUSH_AT {
-            buffer.hand_over(&mut self.stats);
+        if buffer.bytes.len() >= self.flush_at {
+            buffer.hand_over(self.flush_at, &mut self.stats);
         }
     }
 
@@ -68,15 +71,15 @@ impl LogBuffers {
     pub fn flush(&mut self) {
         self.buffers.retain(|buffer| buffer.lines > 0);
         for buffer in &mut self.buffers {
-            buffer.hand_over(&mut self.stats);
+            buffer.hand_over(self.flush_at, &mut self.stats);
             self.stats.flushed_by_timer += 1;
         }
     }
 }
 
 impl Buffer {
-    fn hand_over(&mut self, stats: &mut BufferStats) {
-        if !self.sink.send(&mut self.bytes, CAPACITY) {
+    fn hand_over(&mut self, flush_at: usize, stats: &mut BufferStats) {
+        if !self.sink.send(&mut self.bytes, flush_at + SPARE) {
             stats.dropped += self.lines;
         }
         self.lines = 0;

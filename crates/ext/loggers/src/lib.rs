@@ -14,7 +14,7 @@ pub mod stderr;
 pub mod stdout;
 
 pub use access_log::{AccessLog, compile};
-pub use buffers::{BufferStats, LogBuffers};
+pub use buffers::{BufferStats, FLUSH_AT, LogBuffers};
 pub use filter::Filter;
 pub use sink::{FileStats, Sink};
 pub use sinks::LogSinks;

@@ -3,7 +3,7 @@
 //! request at a time.
 //!
 //! Laws: a request takes the most recently used idle connection; it opens one only if the cluster's
-//! limit allows, or the host has none at all; otherwise it waits in line. A connection that comes
+//! limit allows, or the host has none at all; otherwise it waits in line. Opening counts as waiting. A connection that comes
 //! back goes to the first in line.
 
 use std::cell::RefCell;
@@ -83,16 +83,26 @@ impl<C> Pool<C> {
             discard(connection);
         }
         let room = room();
+        // Who opens a connection waits too.
+        if !room.may_wait {
+            return Acquired::Overflow;
+        }
         if room.may_connect || inner.open == 0 {
             inner.open += 1;
             return Acquired::Connect;
         }
-        if !room.may_wait {
-            return Acquired::Overflow;
-        }
         let slot = Rc::new(RefCell::new(Slot::Waiting(None)));
         inner.line.push_back(slot.clone());
         Acquired::Wait(Waiter { slot, pool: self.0.clone() })
+    }
+
+    /// A place for a new connection, whatever is idle: for a request whose idle one proved dead.
+    pub fn acquire_new(&self, room: Room) -> Acquired<C> {
+        if !room.may_wait || !room.may_connect {
+            return Acquired::Overflow;
+        }
+        self.0.borrow_mut().open += 1;
+        Acquired::Connect
     }
 
     /// A connection is free again.

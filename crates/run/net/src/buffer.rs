@@ -14,6 +14,8 @@ pub struct Buffer {
     block: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read filled all the room there was: more is waiting than a small block holds.
+    hungry: bool,
 }
 
 impl Buffer {
@@ -40,14 +42,18 @@ impl Buffer {
     /// Room behind the data, at least one byte: takes a block, moves data to its front, or grows up
     /// to `limit` bytes. Empty if the data fills `limit`.
     pub fn room(&mut self, pool: &BufferPool, limit: usize) -> &mut [u8] {
+        if self.hungry && self.is_empty() && limit >= LARGE && self.block.len() < LARGE {
+            pool.give(std::mem::replace(&mut self.block, pool.take_large()));
+        }
         if self.block.is_empty() {
             self.block = pool.take();
         }
-        if self.end == self.block.len() {
+        // A short tail would mean short reads.
+        if self.block.len() - self.end < self.block.len() / 4 {
             if self.start > 0 {
                 self.block.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
-            } else if self.block.len() < limit {
+            } else if self.end == self.block.len() && self.block.len() < limit {
                 let size = (self.block.len() * 2).min(limit.max(SMALL));
                 self.block.resize(size, 0);
             }
@@ -57,6 +63,7 @@ impl Buffer {
 
     /// `n` bytes were written into the room.
     pub fn filled(&mut self, n: usize) {
+        self.hungry = n > 0 && self.end + n >= self.block.len();
         self.end = (self.end + n).min(self.block.len());
     }
 
@@ -64,6 +71,7 @@ impl Buffer {
     pub fn release(&mut self, pool: &BufferPool) {
         if self.is_empty() && !self.block.is_empty() {
             (self.start, self.end) = (0, 0);
+            self.hungry = false;
             pool.give(std::mem::take(&mut self.block));
         }
     }
@@ -73,20 +81,31 @@ impl Buffer {
 #[derive(Debug, Default)]
 pub struct BufferPool {
     free: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
 }
 
 /// Free blocks that are kept; more are returned to the allocator.
 const KEPT: usize = 256;
+const KEPT_LARGE: usize = 16;
 
 impl BufferPool {
     fn take(&self) -> Vec<u8> {
         self.free.borrow_mut().pop().unwrap_or_else(|| vec![0; SMALL])
     }
 
+    fn take_large(&self) -> Vec<u8> {
+        self.large.borrow_mut().pop().unwrap_or_else(|| vec![0; LARGE])
+    }
+
     fn give(&self, block: Vec<u8>) {
-        let mut free = self.free.borrow_mut();
-        if block.len() == SMALL && free.len() < KEPT {
-            free.push(block);
+        let (list, kept) = match block.len() {
+            SMALL => (&self.free, KEPT),
+            LARGE => (&self.large, KEPT_LARGE),
+            _ => return,
+        };
+        let mut list = list.borrow_mut();
+        if list.len() < kept {
+            list.push(block);
         }
     }
 }
@@ -105,6 +124,7 @@ mod tests {
         assert_eq!(buffer.room(&pool, SMALL).len(), 10);
         buffer.filled(10);
         assert!(buffer.room(&pool, SMALL).is_empty());
+        assert_eq!(buffer.len(), SMALL);
         assert_eq!(buffer.room(&pool, LARGE).len(), SMALL);
         buffer.consume(buffer.len());
         assert!(buffer.is_empty());

@@ -4,10 +4,12 @@
 //! would cost more than the deadline is worth. So the timer stays armed at the earliest moment it
 //! was ever asked for, and looks, when it fires, whether the deadline of now has passed.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 /// A timer that is armed at most once per expiry.
@@ -39,13 +41,29 @@ impl Deadline {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
         sleep.as_mut().reset(at.into());
         self.armed = Some(at);
-        sleep.as_mut().poll(cx)
+        // Outside tokio's cooperative budget: a sleep that is refused its poll for lack of budget
+        // registers no waker, and nothing would poll it again.
+        pin!(unconstrained(sleep.as_mut())).poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_spent_budget_loses_no_deadline() {
+        let mut deadline = Deadline::default();
+        let at = Some(Instant::now() + Duration::from_millis(20));
+        let mut first = true;
+        poll_fn(|cx| {
+            // Whatever is left of this turn's budget.
+            while first && pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            first = false;
+            deadline.poll_at(cx, at)
+        })
+        .await;
+    }
     use std::future::poll_fn;
     use std::time::Duration;
 

@@ -1,12 +1,17 @@
 //! A connected stream, whatever carries it, and what it is accepted from.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use std::time::Duration;
+
 use dragoman_types::Address;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::unconstrained;
 
 /// A byte stream to a peer.
 #[derive(Debug)]
@@ -56,7 +61,9 @@ impl Socket {
     /// Whether something (bytes, end or error) is known to wait, without waiting for it.
     pub fn has_news(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_read_ready(&mut cx).is_ready()
+        // Outside the cooperative budget: "not now" would be taken for "nothing".
+        let ready = unconstrained(poll_fn(|cx| self.poll_read_ready(cx)));
+        pin!(ready).poll(&mut cx).is_ready()
     }
 
     /// Ends our side of the stream.
@@ -69,6 +76,14 @@ impl Socket {
         match self {
             Socket::Tcp(s) => s.local_addr().ok().map(Address::Ip),
             Socket::Unix(s) => s.local_addr().ok().map(|a| pipe(&a)),
+        }
+    }
+
+    /// Closing tells the peer that something went wrong.
+    pub fn reset_on_close(&self) {
+        if let Socket::Tcp(stream) = self {
+            // A socket that can't be tuned is closed all the same.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 

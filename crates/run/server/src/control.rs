@@ -52,7 +52,22 @@ pub(crate) struct State {
     pub(crate) unresolved: FxHashSet<Box<str>>,
     pub(crate) metrics: ControlMetrics,
     pub(crate) commands: Vec<UnboundedSender<Command>>,
-    pub(crate) stopped_listening: bool,
+    /// Listeners that were told to stop accepting: none, those of inbound traffic, all.
+    pub(crate) stopped: Stopped,
+}
+
+/// Which listeners don't accept any more; later publishes don't change that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Stopped {
+    None,
+    Inbound,
+    All,
+}
+
+impl Stopped {
+    pub(crate) fn covers(self, inbound: bool) -> bool {
+        self == Stopped::All || (self == Stopped::Inbound && inbound)
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -140,7 +155,7 @@ impl Control {
                 unresolved: FxHashSet::default(),
                 metrics,
                 commands: Vec::new(),
-                stopped_listening: false,
+                stopped: Stopped::None,
             }),
             initialized: Condvar::new(),
             logs: Mutex::default(),
@@ -167,10 +182,10 @@ impl Control {
         plan: &Plan,
     ) -> Result<FxHashMap<Box<str>, Arc<Vec<Bound>>>, PublishError> {
         let mut sockets = FxHashMap::default();
-        if state.stopped_listening {
-            return Ok(sockets);
-        }
         for (name, listener) in &plan.listeners {
+            if state.stopped.covers(listener.inbound) {
+                continue;
+            }
             let before = state.plan.listeners.get(name);
             let same = before.is_some_and(|b| b.addresses == listener.addresses);
             let kept = state.sockets.get(&listener.name).filter(|_| same).cloned();

@@ -9,7 +9,7 @@ use hickory_resolver::config::LookupIpStrategy;
 use hickory_resolver::{Resolver, TokioResolver};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// What one resolution of a cluster's names gave.
 #[derive(Debug)]
@@ -77,17 +77,29 @@ async fn follow(mut inbox: UnboundedReceiver<FxHashMap<Box<str>, Wanted>>, sink:
 const RETRY: Duration = Duration::from_secs(1);
 
 async fn resolve(cluster: Box<str>, wanted: Wanted, sink: Weak<dyn Sink>) {
-    let resolver = resolver(wanted.options.family);
+    let family = wanted.options.family;
+    let mut resolver = Err(String::new());
     loop {
+        if resolver.is_err() {
+            resolver = make_resolver(family).map(Arc::new);
+        }
+        // Side by side: one dead name must not keep the others waiting.
+        let mut lookups = JoinSet::new();
+        for target in wanted.targets.iter().cloned() {
+            let resolver = resolver.clone();
+            lookups.spawn(async move {
+                let answer = lookup(resolver, &target, family).await;
+                (target, answer)
+            });
+        }
         let mut answers = Vec::with_capacity(wanted.targets.len());
         let (mut failed, mut expires) = (false, None::<Instant>);
-        for target in &wanted.targets {
-            let answer = lookup(resolver.as_ref(), target, wanted.options.family).await;
+        for (target, answer) in lookups.join_all().await {
             failed |= answer.is_err();
             if let Ok((_, until)) = &answer {
                 expires = Some(expires.map_or(*until, |e| e.min(*until)));
             }
-            answers.push((target.clone(), answer.map(|(addresses, _)| addresses)));
+            answers.push((target, answer.map(|(addresses, _)| addresses)));
         }
         let Some(sink) = sink.upgrade() else { return };
         sink.resolved(Resolved { cluster: cluster.clone(), answers });
@@ -106,7 +118,7 @@ async fn resolve(cluster: Box<str>, wanted: Wanted, sink: Weak<dyn Sink>) {
     }
 }
 
-fn resolver(family: DnsFamily) -> Result<TokioResolver, String> {
+fn make_resolver(family: DnsFamily) -> Result<TokioResolver, String> {
     let mut builder = Resolver::builder_tokio().map_err(|error| error.to_string())?;
     let options = builder.options_mut();
     options.ip_strategy = match family {
@@ -122,11 +134,11 @@ fn resolver(family: DnsFamily) -> Result<TokioResolver, String> {
 }
 
 async fn lookup(
-    resolver: Result<&TokioResolver, &String>,
+    resolver: Result<Arc<TokioResolver>, String>,
     target: &DnsTarget,
     family: DnsFamily,
 ) -> Result<(Vec<SocketAddr>, Instant), String> {
-    let resolver = resolver.map_err(String::clone)?;
+    let resolver = resolver?;
     let found = resolver.lookup_ip(&*target.name).await.map_err(|error| error.to_string())?;
     let fits = |ip: &IpAddr| match family {
         DnsFamily::V4Only => ip.is_ipv4(),

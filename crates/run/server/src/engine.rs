@@ -14,7 +14,7 @@ use dragoman_worker::{Command, Handle, Shared, process_ms};
 use rustc_hash::FxHashSet;
 
 use crate::compile::compile;
-use crate::control::{Control, LogRecord, lock, wanted};
+use crate::control::{Control, LogRecord, Stopped, lock, wanted};
 use crate::dns::{Dns, weak_sink};
 use crate::listener::Means;
 use crate::resources::{Change, ResourceFault};
@@ -119,7 +119,7 @@ impl Engine {
     pub fn start(&self) -> io::Result<()> {
         let mut workers = lock(&self.workers);
         for index in 0..self.options.workers {
-            let logs = LogBuffers::new();
+            let logs = LogBuffers::new(self.options.log_flush_bytes);
             let (shared, flush) = (self.control.shared.clone(), self.options.log_flush_interval);
             workers.push(Handle::start(index, self.options.workers, shared, logs, flush)?);
         }
@@ -172,7 +172,8 @@ impl Engine {
     /// Stops accepting; connections live on and are asked to close.
     pub fn stop_listening(&self, inbound_only: bool) {
         let mut state = lock(&self.control.state);
-        state.stopped_listening |= !inbound_only;
+        let stopped = if inbound_only { Stopped::Inbound } else { Stopped::All };
+        state.stopped = state.stopped.max(stopped);
         for worker in &state.commands {
             let _ = worker.send(Command::StopListeners { inbound_only });
         }

@@ -93,7 +93,10 @@ impl ClientConnection {
                     self.remote_close = true;
                     return self.count_active_end(true);
                 }
-                After::Cut => return self.count_active_end(false),
+                After::Cut => {
+                    self.server.wire.mark_cut();
+                    return self.count_active_end(false);
+                }
             }
         }
     }

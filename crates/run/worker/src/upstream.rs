@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
 use dragoman_pool::{Acquired, Pool, Room};
@@ -117,17 +117,21 @@ impl WorkerCluster {
 }
 
 impl WorkerHost {
-    /// Asks the pool, within the cluster's limits.
+    /// Asks the pool, within the cluster's limits; `fresh`: not for an idle connection.
     pub(crate) fn acquire(
         &self,
         limits: &Thresholds,
         now: Instant,
         cluster: &Cluster,
+        fresh: bool,
     ) -> Acquired<Client> {
         let room = || Room {
             may_connect: self.cluster.connections() < u64::from(limits.max_connections),
             may_wait: self.cluster.pending() < u64::from(limits.max_pending_requests),
         };
+        if fresh {
+            return self.pool.acquire_new(room());
+        }
         let idle_limit = cluster.http.idle_timeout;
         let alive = |client: &Client| {
             let stale =
@@ -161,6 +165,16 @@ impl WorkerHost {
         }
         self.stats.cx_active.dec();
         self.stats.cx_connect_fail.inc();
+        self.pool.closed();
+    }
+
+    /// Counts a connection that nobody waits for any more, and gives its place in the pool back.
+    pub(crate) fn cancelled(&self) {
+        let stats = &self.cluster.stats;
+        stats.upstream_cx_active.dec();
+        stats.upstream_cx_destroy.inc();
+        stats.upstream_cx_destroy_local.inc();
+        self.stats.cx_active.dec();
         self.pool.closed();
     }
 
@@ -211,6 +225,14 @@ impl WorkerHost {
     }
 }
 
+/// A host that is gone takes its idle connections along.
+impl Drop for WorkerHost {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.pool.sweep(|_| true, |client| self.gone(client, Gone::Local, now));
+    }
+}
+
 /// Who ended an upstream connection, and whether a request was on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
@@ -239,6 +261,7 @@ impl Leased {
         let wire = &client.wire;
         let (bytes_in, bytes_taken, bytes_out) = (wire.bytes_in, wire.bytes_taken, wire.bytes_out);
         let fate = Gone::LocalActive;
+        host.stats.rq_active.inc();
         Leased { client: Some(client), host, fate, reused, bytes_in, bytes_taken, bytes_out }
     }
 
@@ -260,12 +283,17 @@ impl Leased {
     }
 
     /// The request is over: back into the pool if it can serve another one.
-    pub(crate) fn give_back(mut self, now: Instant, max_requests: u32) {
+    pub(crate) fn give_back(mut self, now: Instant, max_requests: u32, max_age: Option<Duration>) {
         let Some(mut client) = self.client.take() else { return };
-        let worn = max_requests > 0 && client.requests >= max_requests;
+        let mut worn = max_requests > 0 && client.requests >= max_requests;
+        let old = max_age.is_some_and(|age| now.saturating_duration_since(client.opened) >= age);
+        if old {
+            self.host.cluster.stats.upstream_cx_max_duration_reached.inc();
+        }
         if worn {
             self.host.cluster.stats.upstream_cx_max_requests.inc();
         }
+        worn |= old;
         self.account(&client);
         if client.closing {
             self.host.cluster.stats.upstream_cx_close_notify.inc();
@@ -281,7 +309,9 @@ impl Leased {
         }
     }
 
+    /// Counts what the lease did; called once, at its end.
     fn account(&self, client: &Client) {
+        self.host.stats.rq_active.dec();
         let stats = &self.host.cluster.stats;
         stats.upstream_cx_rx_bytes_total.add(client.wire.bytes_in - self.bytes_in);
         stats.upstream_cx_tx_bytes_total.add(client.wire.bytes_out - self.bytes_out);

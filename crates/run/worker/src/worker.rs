@@ -230,6 +230,8 @@ async fn accept(
                 // A panic ends its own connection only: the task is its boundary.
                 tokio::task::spawn_local(serving);
             }
+            // The client that was to be accepted is gone already.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(_) => {
                 present.borrow().stats.downstream_global_cx_overflow.inc();
                 tokio::time::sleep(BACK_OFF).await;

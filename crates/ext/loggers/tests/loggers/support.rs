@@ -97,7 +97,7 @@ impl Worker {
             info: StreamInfo::new(1, SystemTime::now(), now),
             head: RequestHead::default(),
             scratch: Scratch::new(SystemTime::now(), now),
-            buffers: LogBuffers::new(),
+            buffers: LogBuffers::new(dragoman_loggers::FLUSH_AT),
         }
     }
 

@@ -20,18 +20,20 @@ pub fn is_safe_value(value: &[u8]) -> bool {
     value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f))
 }
 
-/// Appends a request head in HTTP/1.1; returns the bytes of its fields.
+/// Appends a request head in HTTP/1.1; returns the bytes of its fields. `state_zero`: say that there is
+/// no body, where the method leads one to expect it.
 pub fn request_head(
     out: &mut Vec<u8>,
     head: &RequestHead,
     framing: Framing,
     style: NameStyle,
+    state_zero: bool,
 ) -> u64 {
     out.extend_from_slice(head.method());
     out.push(b' ');
     out.extend_from_slice(head.path());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(out, &head.headers, framing, style)
+    fields(out, &head.headers, framing, style, state_zero)
 }
 
 /// Appends a response head; returns the bytes of its fields. `version_10` answers an HTTP/1.0 client in its own version.
@@ -47,10 +49,16 @@ pub fn response_head(
     out.push(b' ');
     out.extend_from_slice(reason(head.status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    fields(out, &head.headers, framing, style)
+    fields(out, &head.headers, framing, style, false)
 }
 
-fn fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, style: NameStyle) -> u64 {
+fn fields(
+    out: &mut Vec<u8>,
+    headers: &Headers,
+    framing: Framing,
+    style: NameStyle,
+    state_zero: bool,
+) -> u64 {
     let start = out.len();
     for (id, name, value) in headers.iter() {
         match id {
@@ -64,6 +72,9 @@ fn fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, style: NameSty
     }
     if framing == Framing::Chunked {
         field(out, b"transfer-encoding", b"chunked", style);
+    }
+    if state_zero {
+        field(out, b"content-length", b"0", style);
     }
     let bytes = out.len() - start;
     out.extend_from_slice(b"\r\n");
@@ -205,11 +216,11 @@ mod tests {
         let limits = Limits { head_bytes: 1000, fields: 10 };
         let request = parse_request(text, &mut 0, &limits, &mut head).unwrap().unwrap();
         let mut out = Vec::new();
-        request_head(&mut out, &head, request.framing, NameStyle::Lower);
+        request_head(&mut out, &head, request.framing, NameStyle::Lower, false);
         let wanted = "POST /a HTTP/1.1\r\nhost: h\r\nx-y: z\r\ntransfer-encoding: chunked\r\n\r\n";
         assert_eq!(String::from_utf8_lossy(&out), wanted);
         out.clear();
-        request_head(&mut out, &head, Framing::None, NameStyle::ProperCase);
+        request_head(&mut out, &head, Framing::None, NameStyle::ProperCase, false);
         assert_eq!(String::from_utf8_lossy(&out), "POST /a HTTP/1.1\r\nHost: h\r\nX-Y: z\r\n\r\n");
     }
 

@@ -9,7 +9,7 @@ use dragoman_codec::h1::Framing;
 use dragoman_format::LogType;
 use dragoman_types::{Facts, LocalReply, Version, id};
 
-use super::Exchange;
+use super::{Active, Exchange};
 use crate::stream::{Body, Sink, Source};
 use crate::upstream::Leased;
 
@@ -18,10 +18,10 @@ impl Exchange<'_> {
         let stats = &self.manager.stats;
         stats.downstream_rq_total.inc();
         stats.downstream_rq_http1_total.inc();
-        stats.downstream_rq_active.inc();
-        self.worker.requests.set(self.worker.requests.get() + 1);
+        self.active = Some(Active::new(self.worker, self.manager));
         if self.server.wire.is_received() {
             self.info.phases.request_end = Some(self.info.start);
+            self.patience.request_ended(self.info.start);
         }
     }
 
@@ -92,8 +92,9 @@ impl Exchange<'_> {
             self.close = true;
             return;
         }
-        let max = self.cluster.as_ref().map_or(0, |c| c.config().http.max_requests_per_connection);
-        leased.give_back(now, max);
+        let http = self.cluster.as_ref().map(|c| &c.config().http);
+        let max = http.map_or(0, |http| http.max_requests_per_connection);
+        leased.give_back(now, max, http.and_then(|http| http.max_connection_duration));
     }
 
     /// Sends a local reply.
@@ -197,8 +198,7 @@ impl Exchange<'_> {
             self.info.downstream_header_sent = self.server.sent_field_bytes;
         }
         let stats = &self.manager.stats;
-        stats.downstream_rq_active.dec();
-        self.worker.requests.set(self.worker.requests.get() - 1);
+        self.active = None;
         if self.responded {
             stats.downstream_rq_completed.inc();
             self.manager.listener_http.downstream_rq_completed.inc();

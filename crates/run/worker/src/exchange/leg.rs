@@ -24,7 +24,7 @@ use crate::upstream::{Gone, Leased, WorkerCluster, WorkerHost};
 #[derive(Debug)]
 pub(super) enum Failure {
     Upstream(StreamError),
-    /// Status 101 where no upgrade was asked for.
+    /// Status 101 where no upgrade was asked for, or a flood of interim responses.
     Unasked,
     ClientGone,
     Client(dragoman_codec::h1::ParseError),
@@ -38,6 +38,9 @@ impl Failure {
         closed && !leased.is_answered()
     }
 }
+
+/// Interim responses that one answer may have.
+const MAX_INTERIMS: u32 = 16;
 
 /// Request fields that speak to the router.
 const ROUTER_ORDERS: &[HeaderId] = &[
@@ -53,7 +56,7 @@ const ROUTER_ORDERS: &[HeaderId] = &[
 
 impl Exchange<'_> {
     /// Route, header and connection-manager settings become this request's limits.
-    pub(super) fn plan_timeouts(&mut self, forward: &Forward) {
+    pub(super) fn plan_timeouts(&mut self, forward: &Forward, cluster: &Cluster) {
         let headers = &mut self.x.request.headers;
         self.patience.route = forward.timeout;
         let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
@@ -77,6 +80,8 @@ impl Exchange<'_> {
         if let Some(stream) = forward.max_stream_duration.limit {
             self.patience.stream = stream;
         }
+        let limits = self.patience.stream.into_iter().chain(cluster.http.max_stream_duration);
+        self.patience.stream = limits.min();
     }
 
     /// A connection to `host`: an idle one, a new one, or the first that comes free.
@@ -89,7 +94,8 @@ impl Exchange<'_> {
         let now = Instant::now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
-        let lease = match host.acquire(limits, now, cluster.config()) {
+        let fresh = self.info.attempts > 1;
+        let lease = match host.acquire(limits, now, cluster.config(), fresh) {
             Acquired::Idle(client) => Leased::new(client, host),
             Acquired::Connect => {
                 cluster.cells.stats.upstream_rq_pending_total.inc();
@@ -98,8 +104,10 @@ impl Exchange<'_> {
             Acquired::Wait(waiter) => {
                 cluster.cells.stats.upstream_cx_overflow.inc();
                 cluster.cells.stats.upstream_rq_pending_total.inc();
-                let _pending = Pending::new(&host);
-                match self.patiently(waiter, None).await?.ok_or(Stop::Gone)? {
+                let pending = Pending::new(&host);
+                let grant = self.patiently(waiter, None).await?.ok_or(Stop::Gone)?;
+                drop(pending);
+                match grant {
                     Grant::Idle(client) => Leased::new(client, host),
                     Grant::Connect => self.open(cluster.config(), host).await?,
                 }
@@ -179,6 +187,8 @@ impl Exchange<'_> {
         cx: &mut Context<'_>,
         until: Option<Instant>,
     ) -> Poll<Option<Failure>> {
+        // A "100 Continue" must not wait for a host.
+        let _ = self.server.poll_flush(cx);
         if self.server.poll_gone(cx).is_ready() {
             return Poll::Ready(Some(Failure::ClientGone));
         }
@@ -204,6 +214,7 @@ impl Exchange<'_> {
         info.upstream_connection_id = Some(client.id);
         info.upstream_header_sent = client.request(&self.x.request, framing);
         (self.request_sent, self.request_finished) = (false, false);
+        self.request_refused = false;
     }
 
     /// Moves the request on; errors of the host's side are left to its answer.
@@ -213,13 +224,16 @@ impl Exchange<'_> {
         }
         let before = self.info.bytes_received;
         let moved = &mut self.info.bytes_received;
-        match pump(self.server, client, moved, &mut self.request_finished, cx) {
+        let pumped = pump(self.server, client, moved, &mut self.request_finished, cx);
+        if self.server.wire.is_received() && !self.patience.is_request_ended() {
+            let now = Instant::now();
+            self.info.phases.request_end = Some(now);
+            self.patience.request_ended(now);
+        }
+        match pumped {
             Poll::Ready(Ok(())) => {
-                let now = Instant::now();
                 self.request_sent = true;
-                self.info.phases.request_end.get_or_insert(now);
-                self.info.phases.upstream_request_end = Some(now);
-                self.patience.request_ended(now);
+                self.info.phases.upstream_request_end = Some(Instant::now());
             }
             Poll::Ready(Err(PumpError::Sink)) => self.request_refused = true,
             Poll::Ready(Err(PumpError::Source(error))) => {
@@ -233,11 +247,7 @@ impl Exchange<'_> {
             }
             Poll::Pending => {}
         }
-        // The client's "100 Continue", if it waits for one.
-        match self.server.poll_flush(cx) {
-            Poll::Ready(Err(_)) => Err(Failure::ClientGone),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Sends the request and waits for the answer's head.
@@ -247,6 +257,10 @@ impl Exchange<'_> {
             loop {
                 match leased.client().poll_head(cx, &mut self.x.response) {
                     Poll::Ready(Ok(Head::Interim)) => {
+                        self.interims += 1;
+                        if self.interims > MAX_INTERIMS {
+                            return Poll::Ready(Err(Failure::Unasked));
+                        }
                         self.interim();
                         let _ = self.server.poll_flush(cx);
                     }
@@ -269,7 +283,7 @@ impl Exchange<'_> {
     /// An interim response: the host's "100 Continue" is passed on if the client was left waiting
     /// for it, the others end here.
     fn interim(&mut self) {
-        let proxied = self.manager.shared.config.proxy_100_continue;
+        let proxied = self.manager.shared.config.proxy_100_continue && self.interims == 1;
         if self.x.response.status == 100 && proxied && self.incoming.expect_continue {
             self.server.interim(&self.x.response);
         }
@@ -441,10 +455,14 @@ impl Opening {
     }
 }
 
+/// Nobody waits for it any more: the host isn't to blame.
 impl Drop for Opening {
     fn drop(&mut self) {
         if self.open {
-            self.end(false);
+            self.open = false;
+            self.host.cluster.stats.upstream_rq_pending_active.dec();
+            self.host.cluster.stats.upstream_rq_cancelled.inc();
+            self.host.cancelled();
         }
     }
 }

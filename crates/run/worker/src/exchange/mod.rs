@@ -74,6 +74,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) info: StreamInfo,
     /// The connection ends behind this response.
     pub(crate) close: bool,
+    active: Option<Active<'a>>,
     routes: Option<Rc<WorkerRoutes>>,
     route: Option<usize>,
     cluster: Option<Rc<WorkerCluster>>,
@@ -83,6 +84,8 @@ pub(crate) struct Exchange<'a> {
     wants_upgrade: bool,
     /// What the client's connection had (taken, sent) before this request.
     wire_before: (u64, u64),
+    /// Interim responses of the host so far.
+    interims: u32,
     /// The request went to the host as a whole.
     request_sent: bool,
     /// The request's end was handed to the host's codec.
@@ -119,6 +122,7 @@ impl<'a> Exchange<'a> {
             info,
             close: !incoming.keep_alive,
             incoming,
+            active: None,
             routes: None,
             route: None,
             cluster: None,
@@ -126,6 +130,7 @@ impl<'a> Exchange<'a> {
             patience: Patience::new(start, &manager.shared.config),
             wants_upgrade: false,
             wire_before,
+            interims: 0,
             request_sent: false,
             request_finished: false,
             request_refused: false,
@@ -171,7 +176,7 @@ impl<'a> Exchange<'a> {
         let (cluster, entry) = self.find_cluster(&snapshot, forward)?;
         self.check_upgrade(forward)?;
         // Timeouts are read from the request before the edits may hide them.
-        self.plan_timeouts(forward);
+        self.plan_timeouts(forward, cluster.config());
         let limits = cluster.config().thresholds[forward.priority as usize];
         let _admitted = self.admit(&cluster, &limits)?;
         self.edit_request(&routes, route, entry);
@@ -428,6 +433,24 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// A request that counts as active at its connection manager, however it ends.
+struct Active<'a>(&'a Worker, &'a Manager);
+
+impl<'a> Active<'a> {
+    fn new(worker: &'a Worker, manager: &'a Manager) -> Active<'a> {
+        manager.stats.downstream_rq_active.inc();
+        worker.requests.set(worker.requests.get() + 1);
+        Active(worker, manager)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.1.stats.downstream_rq_active.dec();
+        self.0.requests.set(self.0.requests.get() - 1);
+    }
+}
+
 /// A request that counts as active at its cluster.
 pub(crate) struct Admitted(Rc<crate::upstream::ClusterCells>);
 
@@ -454,7 +477,9 @@ impl Exchange<'_> {
             self.x.request.method(),
             b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
         );
+        // Once: a request that kills its host must not go round all of them.
         leased.reused
+            && self.info.attempts == 1
             && idempotent
             && failure.is_unanswered_close(leased)
             && self.info.bytes_received == 0

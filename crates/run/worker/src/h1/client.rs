@@ -56,40 +56,23 @@ impl Client {
 
     /// Begins a request; returns the bytes of its fields. `body` is the framing it came with.
     pub(crate) fn request(&mut self, head: &RequestHead, body: Framing) -> u64 {
+        let has_length = head.headers.contains(id::CONTENT_LENGTH);
         // `Connection: content-length` or a route may have taken the length off the head: without
         // framing the host would read the body as its next request.
         let body = match body {
-            Framing::Length(_) if !head.headers.contains(id::CONTENT_LENGTH) => Framing::Chunked,
+            Framing::Length(_) if !has_length => Framing::Chunked,
             framed => framed,
         };
-        let style = self.wire.style();
-        self.to_head = head.is_head();
-        self.answered = false;
-        self.requests += 1;
-        // A request without body says so unless its method never has one.
         let bodiless = matches!(
             head.method(),
             b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"OPTIONS" | b"CONNECT"
         );
-        let has_length = head.headers.contains(id::CONTENT_LENGTH);
-        // A client may nominate its content-length as hop-by-hop; the body still has to end.
-        let body = match body {
-            Framing::Length(_) if !has_length => Framing::Chunked,
-            other => other,
-        };
-        let state_length = body == Framing::None && !bodiless && !has_length;
-        let mut bytes = request_head(self.wire.out(), head, body, style);
-        if state_length {
-            let out = self.wire.out();
-            out.truncate(out.len() - 2);
-            let name: &[u8] = match style {
-                dragoman_codec::h1::write::NameStyle::Lower => b"content-length",
-                _ => b"Content-Length",
-            };
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": 0\r\n\r\n");
-            bytes += name.len() as u64 + 5;
-        }
+        let state_zero = body == Framing::None && !bodiless && !has_length;
+        self.to_head = head.is_head();
+        self.answered = false;
+        self.requests += 1;
+        let style = self.wire.style();
+        let bytes = request_head(self.wire.out(), head, body, style, state_zero);
         self.wire.send(body, self.enable_trailers);
         bytes
     }
@@ -128,6 +111,7 @@ impl Client {
             && self.wire.is_received()
             && self.wire.is_sent()
             && self.wire.input.is_empty()
+            && !self.wire.socket.has_news()
     }
 }
 

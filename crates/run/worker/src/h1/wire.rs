@@ -9,14 +9,17 @@ use std::task::{Context, Poll, ready};
 
 use dragoman_codec::h1::write::{NameStyle, chunk_start, last_chunk};
 use dragoman_codec::h1::{BodyDecoder, BodyEncoder, Framing, Limits};
-use dragoman_net::buffer::{LARGE, SMALL};
+use dragoman_net::buffer::LARGE;
 use dragoman_net::{Buffer, BufferPool, Socket};
 use dragoman_types::Headers;
 
 use crate::stream::{Body, Sink, Source, StreamError};
 
 /// Up to here body bytes are copied behind what waits to be written.
-const COALESCE: usize = SMALL;
+const COALESCE: usize = 4 << 10;
+
+/// An output buffer up to this size is kept between messages.
+const KEPT_OUT: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -26,6 +29,7 @@ pub(crate) struct Wire {
     /// Progress of the head's parser in `input`.
     pub(crate) scanned: usize,
     decoder: BodyDecoder,
+    body_limit: usize,
     /// Body bytes at the front of `input`.
     chunk: usize,
     received: bool,
@@ -52,6 +56,7 @@ impl Wire {
             input: Buffer::default(),
             scanned: 0,
             decoder: BodyDecoder::default(),
+            body_limit: LARGE,
             chunk: 0,
             received: true,
             out: Vec::new(),
@@ -97,6 +102,8 @@ impl Wire {
     /// A message with this framing begins behind the head that was just consumed.
     pub(crate) fn receive(&mut self, framing: Framing, limits: Limits) {
         self.decoder = BodyDecoder::new(framing, limits);
+        // Trailers are read as a whole.
+        self.body_limit = LARGE.max(limits.head_bytes + 1);
         self.chunk = 0;
         self.received = self.decoder.is_done();
     }
@@ -113,6 +120,7 @@ impl Wire {
 
     /// Where the outgoing head is written.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        self.out.reserve(1024);
         &mut self.out
     }
 
@@ -128,18 +136,30 @@ impl Wire {
         self.out.len() == self.sent && self.encoder.is_complete()
     }
 
-    /// Gives an empty read buffer back.
+    /// The outgoing message stays incomplete. Where only the connection's end would tell, an orderly
+    /// end would make it look whole.
+    pub(crate) fn mark_cut(&self) {
+        if self.encoder == BodyEncoder::UntilClose {
+            self.socket.reset_on_close();
+        }
+    }
+
+    /// Gives empty buffers back: the connection waits for its peer.
     pub(crate) fn release(&mut self) {
         self.input.release(&self.pool);
+        if self.out.is_empty() {
+            self.out = Vec::new();
+        }
     }
 
     /// Gives buffers back while nothing is expected.
     pub(crate) fn idle(&mut self) {
-        self.release();
+        self.input.release(&self.pool);
         self.decoder = BodyDecoder::default();
-        if self.out.capacity() > 0 && self.out.len() == self.sent {
-            self.out = Vec::new();
+        if self.out.len() == self.sent {
+            self.out.clear();
             self.sent = 0;
+            self.out.shrink_to(KEPT_OUT);
         }
     }
 
@@ -214,7 +234,7 @@ impl Source for Wire {
             if found.data > 0 || found.done || found.framing > 0 {
                 continue;
             }
-            if ready!(self.poll_fill(cx, LARGE))? == 0 {
+            if ready!(self.poll_fill(cx, self.body_limit))? == 0 {
                 if !self.is_until_close() {
                     return Poll::Ready(Err(StreamError::Closed));
                 }
