@@ -66,7 +66,7 @@ def free_port() -> int:
 class Running:
     """One proxy process on the configuration, with its admin page and its listener."""
 
-    def __init__(self, command: list[str], config: Path, folder: Path) -> None:
+    def __init__(self, command: list[str], config: Path, folder: Path, *, workers: int = 1) -> None:
         self.log = folder / "log"
         # Envoy's names of a listener's metrics hold the port as configured, so not 0.
         own = folder / "own.yaml"
@@ -74,7 +74,7 @@ class Running:
         where = folder / "admin"
         self._log = self.log.open("w")
         self.process = subprocess.Popen(
-            [*command, "-c", own, "--concurrency", "1", "--admin-address-path", where],
+            [*command, "-c", own, "--concurrency", str(workers), "--admin-address-path", where],
             stdout=self._log,
             stderr=self._log,
         )

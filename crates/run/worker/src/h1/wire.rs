@@ -170,8 +170,11 @@ impl Wire {
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
         let waiting = self.out.len() - self.sent;
+        // One buffer goes by the cheaper call.
         let n = if waiting == 0 {
             ready!(self.socket.poll_write(cx, data))?
+        } else if data.is_empty() {
+            ready!(self.socket.poll_write(cx, &self.out[self.sent..]))?
         } else {
             let parts = [IoSlice::new(&self.out[self.sent..]), IoSlice::new(data)];
             ready!(self.socket.poll_write_vectored(cx, &parts))?
