@@ -95,6 +95,7 @@ class Proxy(Running):
         command = [*(command or DRAGOMAN), "--file-flush-interval-msec", "50"]
         super().__init__(command, path, folder, workers=workers)
         self.clients: list[Wire] = []
+        self._addresses: dict[str, str] = {}
 
     def connect(self, listener: str = "web") -> Wire:
         """A connection to a listener; it lasts no longer than the proxy."""
@@ -102,7 +103,9 @@ class Proxy(Running):
         return self.clients[-1]
 
     def address(self, listener: str = "web") -> Address:
-        where = self.listeners()[listener]
+        if listener not in self._addresses:
+            self._addresses = self.listeners()
+        where = self._addresses[listener]
         if where[0] in "/@":
             return where
         host, _, port = where.rpartition(":")
