@@ -72,6 +72,7 @@ class Running:
         own = folder / "own.yaml"
         own.write_text(LISTEN_ANYWHERE.sub(rf"\g<1>{free_port()}\2", config.read_text()))
         where = folder / "admin"
+        where.unlink(missing_ok=True)
         self._log = self.log.open("w")
         self.process = subprocess.Popen(
             [*command, "-c", own, "--concurrency", str(workers), "--admin-address-path", where],
@@ -80,11 +81,13 @@ class Running:
         )
         try:
             self.wait(lambda: where.exists() and bool(where.read_text()))
+            self.admin = httpx.Client(base_url=f"http://{where.read_text()}", timeout=10)
+            self.wait(lambda: self.admin.get("/ready").status_code == 200)
         except BaseException:
+            self.process.kill()
+            self.process.wait()
             self._log.close()
             raise
-        self.admin = httpx.Client(base_url=f"http://{where.read_text()}", timeout=10)
-        self.wait(lambda: self.admin.get("/ready").status_code == 200)
         self.web = "http://" + self.admin.get("/listeners").text.strip().rpartition("::")[2]
 
     def wait(self, condition: Callable[[], bool]) -> None:

@@ -96,15 +96,6 @@ impl<C> Pool<C> {
         Acquired::Wait(Waiter { slot, pool: self.0.clone() })
     }
 
-    /// A place for a new connection, whatever is idle: for a request whose idle one proved dead.
-    pub fn acquire_new(&self, room: Room) -> Acquired<C> {
-        if !room.may_wait || !room.may_connect {
-            return Acquired::Overflow;
-        }
-        self.0.borrow_mut().open += 1;
-        Acquired::Connect
-    }
-
     /// A connection is free again.
     pub fn release(&self, connection: C) {
         self.0.borrow_mut().hand_over(Grant::Idle(connection));

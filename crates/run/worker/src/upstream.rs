@@ -117,21 +117,17 @@ impl WorkerCluster {
 }
 
 impl WorkerHost {
-    /// Asks the pool, within the cluster's limits; `fresh`: not for an idle connection.
+    /// Asks the pool, within the cluster's limits.
     pub(crate) fn acquire(
         &self,
         limits: &Thresholds,
         now: Instant,
         cluster: &Cluster,
-        fresh: bool,
     ) -> Acquired<Client> {
         let room = || Room {
             may_connect: self.cluster.connections() < u64::from(limits.max_connections),
             may_wait: self.cluster.pending() < u64::from(limits.max_pending_requests),
         };
-        if fresh {
-            return self.pool.acquire_new(room());
-        }
         let idle_limit = cluster.http.idle_timeout;
         let alive = |client: &Client| {
             let stale =
@@ -307,6 +303,15 @@ impl Leased {
             self.host.gone(client, how, now);
             self.host.pool.closed();
         }
+    }
+
+    /// The connection proved dead: it is counted out, but its place in the pool is kept for a new one.
+    pub(crate) fn into_place(mut self) -> Rc<WorkerHost> {
+        if let Some(client) = self.client.take() {
+            self.account(&client);
+            self.host.gone(client, self.fate, Instant::now());
+        }
+        self.host.clone()
     }
 
     /// Counts what the lease did; called once, at its end.

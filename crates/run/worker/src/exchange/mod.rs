@@ -4,6 +4,7 @@
 //! local reply. After a stop nothing of the way runs on: only the reply and the conclusion do.
 
 mod conclude;
+mod connect;
 mod leg;
 mod patience;
 mod replies;
@@ -180,9 +181,9 @@ impl<'a> Exchange<'a> {
         let limits = cluster.config().thresholds[forward.priority as usize];
         let _admitted = self.admit(&cluster, &limits)?;
         self.edit_request(&routes, route, entry);
+        let host = self.pick(&cluster, forward)?;
+        let mut leased = self.connect(&cluster, host, &limits).await?;
         loop {
-            let host = self.pick(&cluster, forward)?;
-            let mut leased = self.connect(&cluster, host, &limits).await?;
             self.send_head(&mut leased);
             match self.until_answer(&mut leased).await {
                 Ok(response) => {
@@ -190,7 +191,9 @@ impl<'a> Exchange<'a> {
                     self.edit_response(&routes, route, entry);
                     return self.pass_on(leased, response).await;
                 }
-                Err(failure) if self.may_resend(&leased, &failure) => drop(leased),
+                Err(failure) if self.may_resend(&leased, &failure) => {
+                    leased = self.reconnect(&cluster, leased, &failure).await?;
+                }
                 Err(failure) => return Err(self.failed(leased, failure)),
             }
         }

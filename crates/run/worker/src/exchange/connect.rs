@@ -1,0 +1,168 @@
+//! Getting a connection to the host: an idle one, a new one, or the first that comes free. Whatever
+//! ends the wait, the pool's places and the gauges are given back.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use dragoman_cluster::{Cluster, Thresholds};
+use dragoman_codec::h1::Limits;
+use dragoman_net::{Keepalive, connect};
+use dragoman_pool::{Acquired, Grant};
+
+use super::leg::Failure;
+use super::{Exchange, Stop, replies};
+use crate::h1::{Client, Wire, style};
+use crate::upstream::{Leased, WorkerCluster, WorkerHost};
+
+impl Exchange<'_> {
+    /// A connection to `host`: an idle one, a new one, or the first that comes free.
+    pub(super) async fn connect(
+        &mut self,
+        cluster: &WorkerCluster,
+        host: Rc<WorkerHost>,
+        limits: &Thresholds,
+    ) -> Result<Leased, Stop> {
+        let now = Instant::now();
+        self.info.phases.upstream_connect_begin.get_or_insert(now);
+        self.info.attempts += 1;
+        let lease = match host.acquire(limits, now, cluster.config()) {
+            Acquired::Idle(client) => Leased::new(client, host),
+            Acquired::Connect => {
+                cluster.cells.stats.upstream_rq_pending_total.inc();
+                self.open(cluster.config(), host).await?
+            }
+            Acquired::Wait(waiter) => {
+                cluster.cells.stats.upstream_cx_overflow.inc();
+                cluster.cells.stats.upstream_rq_pending_total.inc();
+                let pending = Pending::new(&host);
+                let grant = self.patiently(waiter, None).await?.ok_or(Stop::Gone)?;
+                drop(pending);
+                match grant {
+                    Grant::Idle(client) => Leased::new(client, host),
+                    Grant::Connect => self.open(cluster.config(), host).await?,
+                }
+            }
+            Acquired::Overflow => {
+                cluster.cells.stats.upstream_rq_pending_overflow.inc();
+                return Err(self.overflow("max_pending_requests", limits.max_pending_requests));
+            }
+        };
+        count_request(&lease);
+        Ok(lease)
+    }
+
+    /// Another connection to the same host, in the place of one that proved dead.
+    pub(super) async fn reconnect(
+        &mut self,
+        cluster: &WorkerCluster,
+        mut dead: Leased,
+        failure: &Failure,
+    ) -> Result<Leased, Stop> {
+        dead.fate = failure.fate();
+        self.info.attempts += 1;
+        let lease = self.open(cluster.config(), dead.into_place()).await?;
+        count_request(&lease);
+        Ok(lease)
+    }
+
+    async fn open(&mut self, cluster: &Cluster, host: Rc<WorkerHost>) -> Result<Leased, Stop> {
+        let begun = Instant::now();
+        let opening = Opening::new(host);
+        let keepalive = cluster.keepalive.map(|k| Keepalive {
+            probes: k.probes,
+            time: k.time,
+            interval: k.interval,
+        });
+        let address = opening.host.host.address.clone();
+        let until = begun.checked_add(cluster.connect_timeout);
+        let opened = self.patiently(connect(&address, keepalive), until).await?;
+        let socket = match opened {
+            Some(Ok(socket)) => socket,
+            Some(Err(error)) => {
+                opening.fail(false);
+                self.info.upstream_transport_failure =
+                    Some(replies::transport_failure(&error).into());
+                return Err(replies::connect_failed(cluster, &error).into());
+            }
+            None => {
+                opening.fail(true);
+                return Err(replies::connect_timeout(cluster).into());
+            }
+        };
+        let now = Instant::now();
+        let wire = Wire::new(socket, self.worker.buffers.clone(), style(cluster.http.proper_case));
+        let limits = Limits {
+            head_bytes: cluster.http.max_response_headers_bytes,
+            fields: cluster.http.max_headers_count,
+        };
+        let trailers = cluster.http.enable_trailers;
+        let client = Client::new(wire, self.worker.next_id(), now, limits, trailers);
+        let waited = now.saturating_duration_since(begun);
+        Ok(opening.done(client, waited.as_millis() as u64))
+    }
+}
+
+fn count_request(lease: &Leased) {
+    lease.host.cluster.stats.upstream_rq_total.inc();
+    lease.host.stats.rq_total.inc();
+}
+
+/// A connection that is being opened: its place in the pool is given back if nobody waits for it.
+struct Opening {
+    host: Rc<WorkerHost>,
+    open: bool,
+}
+
+impl Opening {
+    fn new(host: Rc<WorkerHost>) -> Opening {
+        host.opening();
+        host.cluster.stats.upstream_rq_pending_active.inc();
+        Opening { host, open: true }
+    }
+
+    fn fail(mut self, timeout: bool) {
+        self.host.cluster.stats.upstream_rq_pending_failure_eject.inc();
+        self.end(timeout);
+    }
+
+    fn done(mut self, client: Client, connect_ms: u64) -> Leased {
+        self.open = false;
+        self.host.cluster.stats.upstream_rq_pending_active.dec();
+        self.host.cluster.stats.upstream_cx_connect_ms.record(connect_ms);
+        Leased::new(client, self.host.clone())
+    }
+
+    fn end(&mut self, timeout: bool) {
+        self.open = false;
+        self.host.cluster.stats.upstream_rq_pending_active.dec();
+        self.host.failed(timeout);
+    }
+}
+
+/// Nobody waits for it any more: the host isn't to blame.
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if self.open {
+            self.open = false;
+            self.host.cluster.stats.upstream_rq_pending_active.dec();
+            self.host.cluster.stats.upstream_rq_cancelled.inc();
+            self.host.cancelled();
+        }
+    }
+}
+
+/// A request that waits for a connection.
+struct Pending(Rc<WorkerHost>);
+
+impl Pending {
+    fn new(host: &Rc<WorkerHost>) -> Pending {
+        host.cluster.stats.upstream_rq_pending_active.inc();
+        Pending(host.clone())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.cluster.stats.upstream_rq_pending_active.dec();
+    }
+}
