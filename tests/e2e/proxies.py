@@ -87,12 +87,17 @@ class Proxy(Running):
     LOG = '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "%REQ(:METHOD)% %REQ(:PATH)%"\n'
 
     def __init__(
-        self, folder: Path, config: Config, command: list[str] | None = None, workers: int = 1
+        self,
+        folder: Path,
+        config: Config,
+        command: list[str] | None = None,
+        workers: int = 1,
+        flush_ms: int = 50,
     ) -> None:
         path = folder / "config.json"
         path.write_text(json.dumps(config))
         # Lines are written when many came, or after this time (10 s if nobody says).
-        command = [*(command or DRAGOMAN), "--file-flush-interval-msec", "50"]
+        command = [*(command or DRAGOMAN), "--file-flush-interval-msec", str(flush_ms)]
         super().__init__(command, path, folder, workers=workers)
         self.clients: list[Wire] = []
         self._addresses: dict[str, str] = {}
