@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use dragoman_types::Address;
@@ -100,14 +100,26 @@ fn bind_pipe(path: &Path, options: SocketOptions) -> io::Result<Bound> {
     Ok(Bound { address: Address::Pipe(path.into()), sockets: vec![socket] })
 }
 
-/// A pipe left by a process that is gone is in the way; one that answers belongs to somebody.
+/// A pipe left by a process that is gone is in the way; one that answers belongs to somebody, and
+/// so does a file that is no pipe.
 fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(_) => return Ok(()),
+        Ok(found) if !found.file_type().is_socket() => return Err(in_use()),
+        Ok(_) => {}
+    }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match probe.connect(&socket2::SockAddr::unix(path)?) {
-        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(()) => Err(in_use()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path)
         }
         Err(_) => Ok(()),
     }
+}
+
+/// What `bind(2)` says, with its number for whoever looks at it.
+fn in_use() -> io::Error {
+    const EADDRINUSE: i32 = 98;
+    io::Error::from_raw_os_error(EADDRINUSE)
 }

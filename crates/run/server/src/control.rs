@@ -108,12 +108,16 @@ impl Sink for Control {
         let stats = state.metrics.cluster(&cluster.stat_name);
         stats.update_attempt.inc();
         let mut changed = false;
+        let mut answered = false;
+        let logical = matches!(cluster.discovery, Discovery::LogicalDns(_));
         for (target, answer) in resolved.answers {
             let key = format!("{}:{}", target.name, target.port);
             match answer {
-                Ok(addresses) if addresses.is_empty() => stats.update_empty.inc(),
+                // A logical host stays where it was; hosts that are their addresses are gone.
+                Ok(addresses) if addresses.is_empty() && logical => stats.update_failure.inc(),
                 Ok(addresses) => {
                     stats.update_success.inc();
+                    answered = true;
                     changed |= known.get(&key) != Some(&addresses);
                     known.insert(key, addresses);
                 }
@@ -128,7 +132,7 @@ impl Sink for Control {
         state.unresolved.remove(&resolved.cluster);
         if changed {
             self.rebuild(state);
-        } else {
+        } else if answered {
             state.metrics.cluster(&cluster.stat_name).update_no_rebuild.inc();
         }
         if state.unresolved.is_empty() {

@@ -139,7 +139,14 @@ async fn lookup(
     family: DnsFamily,
 ) -> Result<(Vec<SocketAddr>, Instant), String> {
     let resolver = resolver?;
-    let found = resolver.lookup_ip(&*target.name).await.map_err(|error| error.to_string())?;
+    let found = match resolver.lookup_ip(&*target.name).await {
+        Ok(found) => found,
+        // An answer, too: there are no addresses.
+        Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
+            return Ok((Vec::new(), Instant::now()));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     let fits = |ip: &IpAddr| match family {
         DnsFamily::V4Only => ip.is_ipv4(),
         DnsFamily::V6Only => ip.is_ipv6(),

@@ -70,8 +70,11 @@ impl Engine {
         process_ms();
         let node =
             Node { id: options.service_node.clone(), cluster: options.service_cluster.clone() };
-        let shared =
-            Shared { local_interface: dragoman_net::local_interface(), ..Shared::default() };
+        let shared = Shared {
+            local_interface: dragoman_net::local_interface(),
+            service_cluster: options.service_cluster.as_str().into(),
+            ..Shared::default()
+        };
         let control = Arc::new(Control::new(options.workers, node, shared));
         let dns = Dns::start(weak_sink(&control))?;
         Ok(Engine { control, dns, workers: Mutex::default(), options })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
+use dragoman_filter::Chain;
 use dragoman_format::LogType;
 use dragoman_http_connection_manager as hcm;
 use dragoman_loggers::{AccessLog, LogSinks};
@@ -16,7 +17,7 @@ use dragoman_proto::pb::envoy::extensions::filters::http::router::v3::Router;
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
 };
-use dragoman_proto::{bool_or, u32_or, unpack};
+use dragoman_proto::{bool_or, type_name, u32_or, unpack};
 use dragoman_router::RouteTable;
 use dragoman_types::{Address, Facts, Faults};
 
@@ -31,6 +32,7 @@ pub(crate) enum RouteRef {
 #[derive(Debug)]
 pub(crate) struct ManagerPlan {
     pub(crate) config: Arc<hcm::Config>,
+    pub(crate) filters: Chain,
     pub(crate) routes: RouteRef,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
     pub(crate) router: Router,
@@ -176,9 +178,10 @@ fn compile_manager(
             return None;
         }
     };
-    let router = compile_http_filters(&message.http_filters, faults)?;
+    let (filters, router) = compile_http_filters(&message.http_filters, faults)?;
     Some(ManagerPlan {
         config: Arc::new(config),
+        filters,
         routes,
         access_logs: Arc::new(access_logs),
         router,
@@ -203,17 +206,19 @@ fn reply_filter(
     Some(Box::new(PicksReplies(filter)))
 }
 
-/// The HTTP filters; today only the terminal one.
-fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<Router> {
+/// The HTTP filters before the router, and the router.
+fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<(Chain, Router)> {
     let Some((last, before)) = filters.split_last() else {
         faults.add_at("http_filters", "missing", "the last HTTP filter must be the router");
         return None;
     };
+    let mut chain = Vec::with_capacity(before.len());
     for (index, filter) in before.iter().enumerate() {
-        let why = format!("the HTTP filter {} is not supported", filter.name);
-        faults.item("http_filters", index, |faults| faults.add("unsupported", why));
+        let compiled =
+            faults.item("http_filters", index, |faults| compile_http_filter(filter, faults));
+        chain.extend(compiled);
     }
-    faults.item("http_filters", before.len(), |faults| match &last.config_type {
+    let router = faults.item("http_filters", before.len(), |faults| match &last.config_type {
         Some(http_filter::ConfigType::TypedConfig(any)) => {
             faults.field("typed_config", |faults| unpack(any, faults))
         }
@@ -222,5 +227,22 @@ fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<R
             faults.add("unsupported", format!("the HTTP filter {} is not supported", last.name));
             None
         }
-    })
+    })?;
+    Some((Chain(chain.into()), router))
+}
+
+fn compile_http_filter(
+    filter: &HttpFilter,
+    faults: &mut Faults,
+) -> Option<Arc<dyn dragoman_filter::HttpFilter>> {
+    let Some(http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+        faults.add("missing", format!("{} needs a typed_config", filter.name));
+        return None;
+    };
+    let Some(compile) = dragoman_filters::find(type_name(any)) else {
+        let why = format!("the HTTP filter {} is not supported", type_name(any));
+        faults.add_at("typed_config", "unsupported", why);
+        return None;
+    };
+    faults.field("typed_config", |faults| compile(any, faults))
 }

@@ -58,7 +58,9 @@ impl Control {
             return old.clone();
         }
         let hosts = Arc::new(Hosts::new(hosts, config.panic_percent));
-        state.metrics.membership(&config.stat_name, &hosts);
+        if old.is_some() || !hosts.all().is_empty() {
+            state.metrics.membership(&config.stat_name, &hosts);
+        }
         let prefix = format!("cluster.{}.", config.stat_name);
         let host_stats = hosts.all().iter().map(|host| {
             let address = host.address.to_string().replace(':', "_");
@@ -129,6 +131,7 @@ impl Control {
         };
         let manager = ConnectionManager {
             config: plan.manager.config.clone(),
+            filters: plan.manager.filters.clone(),
             routes,
             access_logs: plan.manager.access_logs.clone(),
             suppress_envoy_headers: plan.manager.router.suppress_envoy_headers,

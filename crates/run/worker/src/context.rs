@@ -23,6 +23,8 @@ use crate::upstream::{WorkerCluster, rebuild};
 pub struct Shared {
     /// The first address of an interface that isn't a loopback one.
     pub local_interface: Option<std::net::IpAddr>,
+    /// `--service-cluster`, or the node's cluster.
+    pub service_cluster: Box<str>,
     /// `/healthcheck/fail` was called.
     pub health_failed: AtomicBool,
     /// Listeners drain: connections are asked to close.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dragoman_cluster::{Cluster, Hosts};
+use dragoman_filter::Chain;
 use dragoman_http_connection_manager as hcm;
 use dragoman_loggers::AccessLog;
 use dragoman_router::RouteTable;
@@ -57,6 +58,7 @@ pub enum RouteSource {
 #[derive(Debug)]
 pub struct ConnectionManager {
     pub config: Arc<hcm::Config>,
+    pub filters: Chain,
     pub routes: RouteSource,
     pub access_logs: Arc<Vec<AccessLog>>,
     pub suppress_envoy_headers: bool,

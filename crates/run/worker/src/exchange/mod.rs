@@ -8,23 +8,23 @@ mod connect;
 mod leg;
 mod patience;
 mod replies;
+mod route;
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Instant;
 
 use dragoman_cluster::Thresholds;
 use dragoman_codec::h1::{Request, Response};
+use dragoman_filter::Surroundings;
 use dragoman_http_connection_manager::{Arrival, upgrade_kind};
 use dragoman_net::Deadline;
-use dragoman_router::{
-    Action, Asked, Certificate, Cluster, Forward, Found, Route, VirtualHost, WeightedEntry,
-    answer_require_tls,
-};
+use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
 use dragoman_types::{Connection, Facts, LocalReply, StreamInfo, id};
 
-use crate::context::{Scratch, Worker, WorkerRoutes, WorkerSnapshot};
+use crate::context::{Scratch, Worker, WorkerRoutes};
 use crate::h1::{ResponseContext, Server};
 use crate::manager::Manager;
 use crate::stream::Sink;
@@ -81,6 +81,8 @@ pub(crate) struct Exchange<'a> {
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<Rc<WorkerHost>>,
     patience: Patience,
+    /// The filters saw the request, so they see its response.
+    filtered: bool,
     /// The client asks for another protocol on this connection.
     wants_upgrade: bool,
     /// What the client's connection had (taken, sent) before this request.
@@ -129,6 +131,7 @@ impl<'a> Exchange<'a> {
             cluster: None,
             host: None,
             patience: Patience::new(start, &manager.shared.config),
+            filtered: false,
             wants_upgrade: false,
             wire_before,
             interims: 0,
@@ -169,18 +172,28 @@ impl<'a> Exchange<'a> {
         let snapshot = self.worker.snapshot();
         // What the client sent becomes what everybody behind may rely on.
         self.accept()?;
-        // Routed once, on the head as the filters left it.
-        let routes = self.find_routes(&snapshot)?;
-        let route = self.find_route(&routes)?;
+        // Routed before the filters run: what they answer is logged with its route, as in Envoy.
+        let routes = self.find_routes(&snapshot);
+        let chosen = routes.as_deref().map(|routes| self.choose(routes, &snapshot));
+        // The filters, in their order; one may answer.
+        self.filter_request()?;
+        self.manager.stats.rq_total.inc();
+        let (Some(routes), Some(chosen)) = (routes.as_deref(), chosen) else {
+            return Err(self.no_route("no route configuration has come yet"));
+        };
+        let route = self.find_route(chosen.found)?;
         // Redirects and direct responses end here.
-        let forward = self.answer_or_forward(&routes, route)?;
-        let (cluster, entry) = self.find_cluster(&snapshot, forward)?;
+        let forward = self.answer_or_forward(routes, route)?;
+        let Some(cluster) = self.cluster.clone() else {
+            return Err(self.no_cluster(forward, chosen.cluster));
+        };
+        let entry = chosen.entry;
         self.check_upgrade(forward)?;
         // Timeouts are read from the request before the edits may hide them.
         self.plan_timeouts(forward, cluster.config());
         let limits = cluster.config().thresholds[forward.priority as usize];
         let _admitted = self.admit(&cluster, &limits)?;
-        self.edit_request(&routes, route, entry);
+        self.edit_request(routes, route, entry);
         let host = self.pick(&cluster, forward)?;
         let mut leased = self.connect(&cluster, host, &limits).await?;
         loop {
@@ -188,7 +201,7 @@ impl<'a> Exchange<'a> {
             match self.until_answer(&mut leased).await {
                 Ok(response) => {
                     self.answered(&leased);
-                    self.edit_response(&routes, route, entry);
+                    self.edit_response(routes, route, entry);
                     return self.pass_on(leased, response).await;
                 }
                 Err(failure) if self.may_resend(&leased, &failure) => {
@@ -228,69 +241,20 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    fn find_routes(&mut self, snapshot: &WorkerSnapshot) -> Result<Rc<WorkerRoutes>, Stop> {
-        let manager = self.manager;
-        self.manager.stats.rq_total.inc();
-        let found = Worker::routes(snapshot, &manager.shared.routes, &manager.inline_routes);
-        self.routes = found.clone();
-        found.ok_or_else(|| self.no_route("no route configuration has come yet"))
+    fn filter_request(&mut self) -> Result<(), Stop> {
+        let around = self.surroundings();
+        self.filtered = true;
+        self.manager.shared.filters.request(&mut self.x.request, &mut self.info, &around)?;
+        Ok(())
     }
 
-    fn find_route<'r>(&mut self, routes: &'r WorkerRoutes) -> Result<&'r Route, Stop> {
-        let asked = Asked {
-            tls: self.connection.tls,
-            certificate: Certificate::Absent,
-            random: self.worker.random(),
-        };
-        match routes.table().find(&self.x.request, &asked) {
-            Found::Route(route, _) => {
-                self.route = Some(route.index());
-                Ok(route)
-            }
-            Found::NoHost => Err(self.no_route("no virtual host has this domain")),
-            Found::NoRoute(_) => Err(self.no_route("no route of the virtual host matches")),
-            Found::RequireTls(_) => Err(answer_require_tls(&self.x.request).into()),
-        }
-    }
-
-    fn answer_or_forward<'r>(
-        &mut self,
-        routes: &WorkerRoutes,
-        route: &'r Route,
-    ) -> Result<&'r Forward, Stop> {
-        let stats = &self.manager.stats;
-        match route.action() {
-            Action::Forward(forward) => return Ok(forward),
-            // A real Envoy counts both so.
-            Action::Redirect(_) | Action::Direct(_) => stats.rq_direct_response.inc(),
-        }
-        let keep = self.envoy_headers();
-        let facts = Facts::new(self.connection, &self.info);
-        let mut edits = self.worker.edits(self.info.start);
-        match routes.table().answer(route, &mut self.x.request, &facts, keep, &mut edits) {
-            Some(reply) => Err(reply.into()),
-            None => Err(self.no_route("the route has no action")),
-        }
-    }
-
-    /// The cluster of the route, and the weighted entry that was drawn for it.
-    fn find_cluster<'r>(
-        &mut self,
-        snapshot: &WorkerSnapshot,
-        forward: &'r Forward,
-    ) -> Result<(Rc<WorkerCluster>, Option<&'r WeightedEntry>), Stop> {
-        let target = forward.target(&self.x.request, self.worker.random());
-        let name = match target.cluster {
-            Cluster::Named { name, .. } => Some(name),
-            Cluster::Header(name) => std::str::from_utf8(name).ok(),
-            Cluster::Missing => None,
-        };
-        match name.and_then(|name| snapshot.clusters.get(name)) {
-            Some(cluster) => {
-                self.cluster = Some(cluster.clone());
-                Ok((cluster.clone(), target.entry))
-            }
-            None => Err(self.no_cluster(forward, name)),
+    /// What filters may ask besides the heads.
+    fn surroundings(&self) -> Surroundings<'a> {
+        let shared = &self.worker.shared;
+        Surroundings {
+            connection: self.connection,
+            service_cluster: &shared.service_cluster,
+            health_failed: shared.health_failed.load(Ordering::Relaxed),
         }
     }
 
@@ -395,8 +359,13 @@ impl<'a> Exchange<'a> {
         self.finish_response();
     }
 
-    /// What the connection manager adds to every response.
+    /// The filters' edits, then what the connection manager adds to every response.
     fn finish_response(&mut self) {
+        if self.filtered {
+            let around = self.surroundings();
+            let filters = &self.manager.shared.filters;
+            filters.response(&mut self.x.response, &self.x.request, &around);
+        }
         let (request, response) = (&self.x.request, &mut self.x.response);
         let config = &self.manager.shared.config;
         self.worker.clock.with_date(self.info.start, |date| {

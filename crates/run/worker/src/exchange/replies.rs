@@ -1,6 +1,8 @@
 //! The answers that the way itself makes: what, with which flag, and why.
 //! The texts are Envoy's; `cause` says what Envoy doesn't: which limit, its value.
 
+use std::borrow::Cow;
+
 use dragoman_cluster::Cluster;
 use dragoman_codec::h1::ParseError;
 use dragoman_router::Forward;
@@ -17,9 +19,9 @@ impl Exchange<'_> {
         reply.flags(Flags::NO_ROUTE_FOUND).cause(cause).into()
     }
 
-    pub(super) fn no_cluster(&self, forward: &Forward, name: Option<&str>) -> Stop {
+    pub(super) fn no_cluster(&self, forward: &Forward, name: Option<Cow<'_, str>>) -> Stop {
         self.manager.stats.no_cluster.inc();
-        let name = name.unwrap_or("(none named by the request)");
+        let name = name.unwrap_or(Cow::Borrowed("(none named by the request)"));
         LocalReply::new(forward.cluster_not_found_status, "cluster_not_found")
             .flags(Flags::NO_CLUSTER_FOUND)
             .cause(format!("there is no cluster {name}"))

@@ -1,0 +1,127 @@
+//! `envoy.filters.http.health_check`: answers health checks, and takes the proxy out of its own
+//! clients' rotation once `/healthcheck/fail` was called.
+
+use std::sync::Arc;
+
+use dragoman_filter::{HttpFilter, Surroundings};
+use dragoman_matcher::HeaderMatcher;
+use dragoman_proto::pb::envoy::extensions::filters::http::health_check::v3::HealthCheck as Message;
+use dragoman_proto::pb::google::protobuf::Any;
+use dragoman_proto::unpack;
+use dragoman_types::{Faults, Flags, LocalReply, RequestHead, ResponseHead, StreamInfo, id};
+
+pub const MESSAGE: &str = "envoy.extensions.filters.http.health_check.v3.HealthCheck";
+
+#[derive(Debug)]
+struct HealthCheck {
+    /// Checks go on to the origin while this proxy is healthy.
+    pass_through: bool,
+    /// All of them match a check; none: every request is one.
+    headers: Vec<HeaderMatcher>,
+}
+
+pub fn compile(any: &Any, faults: &mut Faults) -> Option<Arc<dyn HttpFilter>> {
+    let message: Message = unpack(any, faults)?;
+    if message.cache_time.is_some() {
+        faults.add_at("cache_time", "unsupported", "cached checks are not supported");
+    }
+    if !message.cluster_min_healthy_percentages.is_empty() {
+        let why = "cluster health is not looked at";
+        faults.add_at("cluster_min_healthy_percentages", "unsupported", why);
+    }
+    let headers = message.headers.iter().enumerate().map(|(index, header)| {
+        faults.item("headers", index, |faults| HeaderMatcher::compile(header, faults))
+    });
+    let headers = headers.collect();
+    let pass_through = message.pass_through_mode.is_some_and(|mode| mode.value);
+    Some(Arc::new(HealthCheck { pass_through, headers }))
+}
+
+impl HealthCheck {
+    fn is_check(&self, request: &RequestHead) -> bool {
+        self.headers.iter().all(|header| header.matches(&request.headers))
+    }
+}
+
+impl HttpFilter for HealthCheck {
+    fn request(
+        &self,
+        request: &mut RequestHead,
+        info: &mut StreamInfo,
+        around: &Surroundings<'_>,
+    ) -> Result<(), LocalReply> {
+        if !self.is_check(request) {
+            return Ok(());
+        }
+        info.health_check = true;
+        if around.health_failed {
+            return Err(LocalReply::new(503, "health_check_failed")
+                .flags(Flags::FAILED_LOCAL_HEALTH_CHECK)
+                .cause("/healthcheck/fail was called"));
+        }
+        if self.pass_through {
+            return Ok(());
+        }
+        Err(LocalReply::new(200, "health_check_ok").cause("the health_check filter answers"))
+    }
+
+    fn response(
+        &self,
+        response: &mut ResponseHead,
+        request: &RequestHead,
+        around: &Surroundings<'_>,
+    ) {
+        if self.is_check(request) {
+            let cluster = around.service_cluster.as_bytes();
+            response.headers.set(id::X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER, cluster);
+        }
+        if around.health_failed {
+            response.headers.set(id::X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL, b"true");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dragoman_types::{Address, Connection};
+    use std::time::{Instant, SystemTime};
+
+    fn ask(pass_through: bool, health_failed: bool) -> (Option<u16>, ResponseHead) {
+        let connection = Connection {
+            id: 1,
+            direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
+            local: Address::Ip(([127, 0, 0, 1], 2).into()),
+            listener: "".into(),
+            accepted_at: Instant::now(),
+            tls: false,
+        };
+        let around =
+            Surroundings { connection: &connection, service_cluster: "mine", health_failed };
+        let filter = HealthCheck { pass_through, headers: Vec::new() };
+        let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+        let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
+        let reply = filter.request(&mut request, &mut info, &around).err();
+        filter.response(&mut response, &request, &around);
+        (reply.map(|reply| reply.status), response)
+    }
+
+    #[test]
+    fn a_healthy_proxy_answers_or_passes_on() {
+        assert_eq!(ask(false, false).0, Some(200));
+        let (status, response) = ask(true, false);
+        assert_eq!(status, None);
+        let cluster = response.headers.get(id::X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER);
+        assert_eq!(cluster, Some(&b"mine"[..]));
+    }
+
+    #[test]
+    fn a_failed_one_says_so() {
+        for pass_through in [false, true] {
+            let (status, response) = ask(pass_through, true);
+            assert_eq!(status, Some(503));
+            let fail = response.headers.get(id::X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL);
+            assert_eq!(fail, Some(&b"true"[..]));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! HTTP filters. A filter is a folder with Envoy's name for it and one row in [`FILTERS`].
+
+pub mod health_check;
+
+use dragoman_filter::CompileFilter;
+
+/// Every HTTP filter there is, by the name of its message. The router ends the chain and isn't one.
+pub const FILTERS: &[(&str, CompileFilter)] = &[(health_check::MESSAGE, health_check::compile)];
+
+/// How a filter is compiled.
+pub fn find(message: &str) -> Option<CompileFilter> {
+    FILTERS.iter().find(|(name, _)| *name == message).map(|(_, compile)| *compile)
+}

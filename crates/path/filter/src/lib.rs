@@ -1,0 +1,83 @@
+//! HTTP filters: what may happen to a request between the connection manager and the router, and to
+//! its response on the way back. Implementations live in `crates/ext/filters`.
+//!
+//! Life of a filter: compiled once from its message ([`CompileFilter`]), frozen, shared by all
+//! workers; asked once a request. It keeps nothing about a request: what the way back needs to know
+//! is read off the request, which it gets again.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use dragoman_proto::pb::google::protobuf::Any;
+use dragoman_types::{Connection, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo};
+
+/// What surrounds a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    pub connection: &'a Connection,
+    /// `--service-cluster`, or the node's cluster.
+    pub service_cluster: &'a str,
+    /// `/healthcheck/fail` was called.
+    pub health_failed: bool,
+}
+
+/// One HTTP filter.
+pub trait HttpFilter: Send + Sync + Debug {
+    /// When the request's head is here, before it is routed. An error is answered to the client; no
+    /// later filter and no router sees the request. Default: go on.
+    ///
+    /// # Errors
+    /// The answer that ends the request here.
+    fn request(
+        &self,
+        request: &mut RequestHead,
+        info: &mut StreamInfo,
+        around: &Surroundings<'_>,
+    ) -> Result<(), LocalReply> {
+        let _ = (request, info, around);
+        Ok(())
+    }
+
+    /// When the response's head is about to be written, the last filter first; for local replies
+    /// too. Default: nothing.
+    fn response(
+        &self,
+        response: &mut ResponseHead,
+        request: &RequestHead,
+        around: &Surroundings<'_>,
+    ) {
+        let _ = (response, request, around);
+    }
+}
+
+/// Compiles a filter's message; `None` after a fault.
+pub type CompileFilter = fn(&Any, &mut Faults) -> Option<Arc<dyn HttpFilter>>;
+
+/// The filters of a connection manager, in their order, without the router.
+#[derive(Clone, Debug, Default)]
+pub struct Chain(pub Arc<[Arc<dyn HttpFilter>]>);
+
+impl Chain {
+    /// Asks each filter in turn.
+    ///
+    /// # Errors
+    /// The first answer that a filter gives.
+    pub fn request(
+        &self,
+        request: &mut RequestHead,
+        info: &mut StreamInfo,
+        around: &Surroundings<'_>,
+    ) -> Result<(), LocalReply> {
+        self.0.iter().try_for_each(|filter| filter.request(request, info, around))
+    }
+
+    /// Lets each filter edit the response, the last one first.
+    pub fn response(
+        &self,
+        response: &mut ResponseHead,
+        request: &RequestHead,
+        around: &Surroundings<'_>,
+    ) {
+        self.0.iter().rev().for_each(|filter| filter.response(response, request, around));
+    }
+}
