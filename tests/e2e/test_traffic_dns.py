@@ -25,7 +25,6 @@ from tests.e2e.proxies import (
 from tests.e2e.running import DRAGOMAN
 from tests.e2e.wire import OK, Server, Wire, answering, serving
 
-known = pytest.mark.xfail(reason="names that are gone, and what counts as a change")
 KINDS = ["STRICT_DNS", "LOGICAL_DNS"]
 UPDATES = "cluster.origin.update_"
 
@@ -47,7 +46,6 @@ def test_localhost(tmp_path: Path, kind: str) -> None:
         )
 
 
-@known
 @pytest.mark.parametrize(
     ("kind", "counted"), [("STRICT_DNS", "success"), ("LOGICAL_DNS", "failure")]
 )
@@ -116,7 +114,6 @@ def named(folder: Path, kind: str, **fields: Any) -> Iterator[Named]:
         yield Named(stack.enter_context(proxy(folder, config, command)), names)
 
 
-@known
 def test_strict_dns_uses_all_addresses(tmp_path: Path) -> None:
     with named(tmp_path, "STRICT_DNS") as it:
         assert sorted(it.asked()) == ["-2", "-2", "-3", "-3"]
@@ -153,7 +150,6 @@ def test_a_failing_name_server_changes_nothing(tmp_path: Path, kind: str) -> Non
         assert it.asked() == ["-3"] * 4
 
 
-@known
 @pytest.mark.parametrize("how", ["no addresses", "no such name"])
 def test_strict_dns_forgets_what_is_gone(tmp_path: Path, how: str) -> None:
     with named(tmp_path, "STRICT_DNS") as it:

@@ -199,7 +199,6 @@ def test_a_request_is_sent_again_once(tmp_path: Path) -> None:
         running.wait_idle()
 
 
-@pytest.mark.xfail(reason="who is sent again is refused by the breaker")
 def test_the_race_with_one_connection_allowed(tmp_path: Path) -> None:
     """Who is sent again and who waits for the connection do not take it from each other."""
     limits = {"thresholds": [{"max_connections": 1, "max_pending_requests": 100}]}

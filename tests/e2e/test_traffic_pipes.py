@@ -92,7 +92,6 @@ def test_a_killed_proxys_socket_file_is_replaced(tmp_path: Path) -> None:
         assert running.connect().get().status == 503
 
 
-@pytest.mark.xfail(reason="the message says: success")
 def test_a_socket_file_that_somebody_uses_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     config = bootstrap([listener(manager(), str(path))], [cluster(1)])
