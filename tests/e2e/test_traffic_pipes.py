@@ -98,7 +98,8 @@ def test_a_socket_file_that_somebody_uses_is_left_alone(tmp_path: Path) -> None:
     with serving(answering(), str(path)):
         with pytest.raises(AssertionError, match="address already in use"):
             Proxy(tmp_path, config)
-        assert connect(str(path)).get().status == 200
+        with connect(str(path)) as client:
+            assert client.get().status == 200
 
 
 def test_the_mode_of_a_pipe(tmp_path: Path) -> None:

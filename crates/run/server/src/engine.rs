@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -205,9 +206,13 @@ impl Engine {
 
     /// Opens the log files anew (SIGUSR1).
     pub fn reopen_logs(&self) {
+        let (done, flushed) = channel();
         for worker in &lock(&self.control.state).commands {
-            let _ = worker.send(Command::FlushLogs);
+            let _ = worker.send(Command::FlushLogs(done.clone()));
         }
+        drop(done);
+        // What was logged until now belongs into the old files.
+        while flushed.recv_timeout(LOG_PATIENCE).is_ok() {}
         self.control.sinks.reopen();
     }
 

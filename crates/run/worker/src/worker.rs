@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use dragoman_loggers::LogBuffers;
@@ -27,8 +28,8 @@ pub enum Command {
     StopListeners {
         inbound_only: bool,
     },
-    /// Hand what was logged to the writer.
-    FlushLogs,
+    /// Hand what was logged to the writer, then say so.
+    FlushLogs(Sender<()>),
     Stop,
 }
 
@@ -150,7 +151,11 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
                 }
             }
         }
-        Command::FlushLogs => worker.logs.borrow_mut().flush(),
+        Command::FlushLogs(done) => {
+            worker.logs.borrow_mut().flush();
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        }
         Command::Stop => {}
     }
 }

@@ -87,9 +87,11 @@ impl Exchange<'_> {
         }
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
         if !self.request_sent {
-            // The answer came before the request was over: what is left of it is nobody's.
-            self.manager.stats.downstream_rq_response_before_rq_complete.inc();
-            self.close = true;
+            // The answer came first: what the host didn't take of the request is nobody's.
+            if !self.server.wire.is_received() {
+                self.manager.stats.downstream_rq_response_before_rq_complete.inc();
+                self.close = true;
+            }
             return;
         }
         let http = self.cluster.as_ref().map(|c| &c.config().http);

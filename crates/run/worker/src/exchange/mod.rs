@@ -382,7 +382,7 @@ impl<'a> Exchange<'a> {
             to_head: self.x.request.is_head(),
             http10: self.info.version == Some(dragoman_types::Version::Http10),
             // What is left of a request that was answered early is nobody's.
-            close: self.close || self.request_refused || !self.server.wire.is_received(),
+            close: self.close || !self.server.wire.is_received(),
         }
     }
 
