@@ -155,8 +155,12 @@ def connect(address: Address | int) -> Wire:
     """A connection to `address`, or to a port of 127.0.0.1."""
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(PATIENCE_S)
-        sock.connect(path_of(address))
+        try:
+            sock.settimeout(PATIENCE_S)
+            sock.connect(path_of(address))
+        except BaseException:
+            sock.close()
+            raise
         return Wire(sock)
     where = ("127.0.0.1", address) if isinstance(address, int) else address
     return Wire(socket.create_connection(where, timeout=PATIENCE_S))
