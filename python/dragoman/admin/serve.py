@@ -1,8 +1,9 @@
 """The admin page's socket and its HTTP server (uvicorn), inside the process's event loop."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -34,10 +35,24 @@ class AdminServer:
 
     def stop(self) -> None:
         """Lets running answers end (for a second at most), then ends `run`."""
-        self._server.should_exit = True
+        self._server.leave()
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Once a second, for the `date` header: uvicorn's own wakes an idle proxy ten times."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's business, not this server's."""
