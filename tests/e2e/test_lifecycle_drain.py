@@ -104,7 +104,6 @@ def test_the_process_ends_whatever_is_open(tmp_path: Path, how: str) -> None:
         assert '200 - via_upstream "GET /"' in it.access.read_text()
 
 
-@pytest.mark.xfail(reason="what is in flight at the end isn't logged")
 def test_requests_cut_by_the_end_are_logged(tmp_path: Path) -> None:
     with drained(tmp_path) as (it, _):
         it.running.process.terminate()
@@ -139,7 +138,6 @@ def test_stop_listening_at_once(tmp_path: Path) -> None:
         it.running.wait_idle()
 
 
-@pytest.mark.xfail(reason="decided when the request begins; not counted")
 def test_in_flight_requests_hear_of_the_end_of_their_listener(tmp_path: Path) -> None:
     with drained(tmp_path, "--drain-strategy", "immediate") as (it, answer):
         it.post("/drain_listeners")

@@ -21,8 +21,6 @@ from tests.e2e.proxies import (
 )
 from tests.e2e.wire import Wire, answering, serving
 
-uncounted = pytest.mark.xfail(reason="filesystem.* isn't among the stats")
-
 
 @contextmanager
 def logging(folder: Path, *logs: Path | str) -> Iterator[tuple[Proxy, Wire]]:
@@ -101,14 +99,12 @@ def wait_counted(running: Proxy, name: str) -> None:
     running.wait(lambda: running.stat(f"filesystem.{name}") > 0)
 
 
-@uncounted
 def test_a_full_disk_is_counted(tmp_path: Path) -> None:
     with logging(tmp_path, "/dev/full") as (running, client):
         client.get()
         wait_counted(running, "write_failed")
 
 
-@uncounted
 def test_writes_are_counted(tmp_path: Path) -> None:
     with logging(tmp_path, tmp_path / "access") as (running, client):
         client.get()
@@ -138,7 +134,6 @@ def test_a_vanished_folder_that_comes_back(tmp_path: Path) -> None:
         running.wait(lambda: "/after" in lines(folder / "log"))
 
 
-@uncounted
 def test_a_vanished_folder_is_counted(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -10,6 +10,7 @@ from dragoman._core._native import (
     Metric,
     Published,
     PublishError,
+    Regex,
     __version__,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "Metric",
     "PublishError",
     "Published",
+    "Regex",
     "__version__",
 ]

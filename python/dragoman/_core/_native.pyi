@@ -25,6 +25,20 @@ class BindError(OSError):
     """A listener's address can't be bound. ``args`` = (errno, message, listener name)."""
 
 @final
+class Regex:
+    """A regular expression of RE2's syntax over UTF-8 bytes; matching takes linear time.
+
+    Raises:
+        ValueError: `pattern` isn't one; the message says why.
+    """
+
+    def __init__(self, pattern: str) -> None: ...
+    def search(self, text: str) -> bool:
+        """Whether it matches anywhere in `text`."""
+    def fullmatch(self, text: str) -> bool:
+        """Whether it matches `text` as a whole."""
+
+@final
 class HostStatus:
     """One endpoint as a cluster sees it."""
 

@@ -1,8 +1,9 @@
 """`admin.allow_paths`: which request targets the admin page answers at all."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from dragoman._core import Regex
 
 _Test = Callable[[str], bool]
 
@@ -27,10 +28,10 @@ class Access:
 def _compile(matcher: Mapping[str, Any]) -> _Test:
     if "safe_regex" in matcher:
         try:
-            expression = re.compile(matcher["safe_regex"]["regex"])
-        except re.error as error:
+            expression = Regex(matcher["safe_regex"]["regex"])
+        except ValueError as error:
             raise ValueError(f"allow_paths: {error}") from None
-        return lambda target: expression.fullmatch(target) is not None
+        return expression.fullmatch
     fold = str.lower if matcher.get("ignore_case") else str
     tests: dict[str, Callable[[str, str], bool]] = {
         "exact": str.__eq__,

@@ -1,8 +1,8 @@
 """A request's query string, read as Envoy reads it: percent-decoded, `+` stays a plus."""
 
-import re
 from urllib.parse import unquote
 
+from dragoman._core import Regex
 from dragoman.admin.answer import RefusalError
 
 
@@ -25,12 +25,12 @@ class Query:
                 return value or None
         return None
 
-    def pattern(self, name: str) -> re.Pattern[str] | None:
+    def pattern(self, name: str) -> Regex | None:
         """The value of `name` as a regular expression. Refuses one that doesn't compile."""
         text = self.get(name)
         if text is None:
             return None
         try:
-            return re.compile(text)
-        except re.error as error:
-            raise RefusalError(400, f"Invalid re2 regex: {error.msg}: {text}") from None
+            return Regex(text)
+        except ValueError as error:
+            raise RefusalError(400, f"Invalid re2 regex: {error}: {text}") from None

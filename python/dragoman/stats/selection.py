@@ -1,9 +1,9 @@
 """Which metrics a reader asked for: /stats' `filter`, `invert_filter`, `usedonly` and `type`."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dragoman._core import Regex
 from dragoman.stats.model import Metric
 
 #: The values of the query parameter `type`, and the kind that each stands for.
@@ -27,7 +27,7 @@ class Selection:
         kind: one of `TYPES`' values; None for all kinds.
     """
 
-    pattern: re.Pattern[str] | None = None
+    pattern: Regex | None = None
     invert: bool = False
     used_only: bool = False
     kind: str | None = None
@@ -40,7 +40,7 @@ class Selection:
             return False
         if self.pattern is None:
             return True
-        return (self.pattern.search(metric.name) is not None) != self.invert
+        return self.pattern.search(metric.name) != self.invert
 
     def apply(self, metrics: Iterable[Metric]) -> list[Metric]:
         """The chosen metrics, in the order given."""

@@ -1,5 +1,4 @@
-import re
-
+from dragoman._core import Regex
 from dragoman.stats import text
 from dragoman.stats.selection import TYPES, Selection
 
@@ -22,12 +21,12 @@ def test_the_default_takes_all() -> None:
 
 
 def test_the_pattern_is_searched_for_anywhere() -> None:
-    assert names(Selection(pattern=re.compile("t"))) == ["a.count", "b.time", "c.text"]
-    assert names(Selection(pattern=re.compile("^b"))) == ["b.level", "b.time"]
+    assert names(Selection(pattern=Regex("t"))) == ["a.count", "b.time", "c.text"]
+    assert names(Selection(pattern=Regex("^b"))) == ["b.level", "b.time"]
 
 
 def test_inverted_pattern() -> None:
-    assert names(Selection(pattern=re.compile("^b"), invert=True)) == ["a.count", "c.text"]
+    assert names(Selection(pattern=Regex("^b"), invert=True)) == ["a.count", "c.text"]
 
 
 def test_inverting_no_pattern_takes_all() -> None:
@@ -48,3 +47,10 @@ def test_each_type_takes_its_kind() -> None:
 def test_used_only_as_a_real_envoy() -> None:
     chosen = Selection(used_only=True).apply(support.metrics())
     assert text.render(chosen) == support.read("usedonly.txt")
+
+
+def test_a_hostile_pattern_takes_linear_time() -> None:
+    hostile = Selection(pattern=Regex("(a*)*(a*)*(a*)*(a*)*$"))
+    metric = support.Metric("a" * 5000 + "!", "counter")
+    assert hostile.apply([metric]) == [metric]
+    assert Selection(pattern=Regex("^(a*)*(a|a)*b$")).apply([metric]) == []

@@ -122,6 +122,24 @@ impl Registry {
         self.register(prefix, G::fields())
     }
 
+    /// Cells that are shown under no name: for those who count together.
+    pub fn unlisted<G: Group>(&self) -> ScopeHandle<G> {
+        let key = (Arc::from(""), TypeId::of::<G>());
+        ScopeHandle(Arc::new(Life {
+            key,
+            id: 0,
+            index: Weak::new(),
+            cells: self.cells("", G::fields()),
+        }))
+    }
+
+    fn cells<G: Group>(&self, prefix: &str, fields: &'static [Field]) -> Arc<Cells<G>> {
+        Arc::new(Cells {
+            history: History::new(Arc::from(prefix), fields),
+            shards: (0..self.shards).map(|_| OnceLock::new()).collect(),
+        })
+    }
+
     /// The counter of that full name.
     pub fn counter(&self, name: &str) -> CounterId {
         self.scope(name)
@@ -155,10 +173,7 @@ impl Registry {
             return ScopeHandle(life);
         }
         index.last_id += 1;
-        let cells = Arc::new(Cells {
-            history: History::new(Arc::clone(&key.0), fields),
-            shards: (0..self.shards).map(|_| OnceLock::new()).collect(),
-        });
+        let cells = self.cells(prefix, fields);
         let life = Arc::new(Life {
             key: key.clone(),
             id: index.last_id,

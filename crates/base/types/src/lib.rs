@@ -5,6 +5,7 @@ pub mod fault;
 pub mod flags;
 pub mod head;
 pub mod headers;
+pub mod priority;
 pub mod reply;
 pub mod stream;
 
@@ -13,5 +14,6 @@ pub use fault::{Fault, Faults};
 pub use flags::Flags;
 pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{HeaderId, Headers, id};
+pub use priority::Priority;
 pub use reply::LocalReply;
 pub use stream::{Connection, Details, Facts, Phases, StreamInfo};

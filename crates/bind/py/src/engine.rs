@@ -62,12 +62,11 @@ impl Engine {
         service_cluster: &str,
         service_node: &str,
     ) -> PyResult<Engine> {
-        let drain = Duration::try_from_secs_f64(drain_time_s)
+        let time = Duration::try_from_secs_f64(drain_time_s)
             .map_err(|error| PyValueError::new_err(format!("drain_time_s: {error}")))?;
         let engine = server::Engine::new(server::Options {
             workers: concurrency.max(1),
-            drain_time: drain,
-            drain_immediately: drain_strategy == "immediate",
+            drain: server::Drain { time, immediately: drain_strategy == "immediate" },
             log_flush_interval: Duration::from_millis(file_flush_interval_ms),
             log_flush_bytes: file_flush_min_size_kb << 10,
             service_cluster: service_cluster.into(),

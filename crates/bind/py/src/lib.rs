@@ -3,6 +3,7 @@
 
 mod engine;
 mod metric;
+mod regex;
 mod status;
 
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ mod _native {
     use crate::engine::{BindError, Engine, PublishError, Published};
     #[pymodule_export]
     use crate::metric::{Histogram, Metric};
+    #[pymodule_export]
+    use crate::regex::Regex;
     #[pymodule_export]
     use crate::status::{ClusterStatus, HostStatus, ListenerStatus};
 

@@ -44,7 +44,7 @@ pub struct Cluster {
     /// Percent of healthy hosts below which all hosts are used.
     pub panic_percent: f64,
     pub policy: Arc<dyn Policy>,
-    /// By [`crate::Priority`].
+    /// By [`dragoman_types::Priority`].
     pub thresholds: [Thresholds; 2],
     pub http: UpstreamHttp,
     pub buffer_limit: usize,

@@ -13,4 +13,4 @@ pub use config::{Cluster, Discovery};
 pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
 pub use hosts::{Health, Host, Hosts, Locality};
 pub use http::UpstreamHttp;
-pub use thresholds::{Priority, Thresholds};
+pub use thresholds::Thresholds;

@@ -5,14 +5,6 @@ use dragoman_proto::pb::envoy::config::cluster::v3 as pb;
 use dragoman_proto::pb::envoy::config::core::v3::RoutingPriority;
 use dragoman_proto::u32_or;
 
-/// Which of the two sets of limits a route's requests count against.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Priority {
-    #[default]
-    Default,
-    High,
-}
-
 /// Limits of one priority, for all workers together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {

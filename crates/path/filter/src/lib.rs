@@ -9,12 +9,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use dragoman_proto::pb::google::protobuf::Any;
+use dragoman_stats::{Group, Registry, Shard};
 use dragoman_types::{Connection, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo};
 
 /// What surrounds a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
     pub connection: &'a Connection,
+    /// Which worker serves the request.
+    pub worker: usize,
     /// `--service-cluster`, or the node's cluster.
     pub service_cluster: &'a str,
     /// `/healthcheck/fail` was called.
@@ -50,8 +53,33 @@ pub trait HttpFilter: Send + Sync + Debug {
     }
 }
 
+/// What a filter is compiled with besides its message.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    pub registry: &'a Registry,
+    /// Where the connection manager's statistics stand: `http.<stat_prefix>.`
+    pub stat_prefix: &'a str,
+}
+
 /// Compiles a filter's message; `None` after a fault.
-pub type CompileFilter = fn(&Any, &mut Faults) -> Option<Arc<dyn HttpFilter>>;
+pub type CompileFilter = fn(&Any, &Means<'_>, &mut Faults) -> Option<Arc<dyn HttpFilter>>;
+
+/// A filter's counters, a block for each worker.
+#[derive(Debug)]
+pub struct Stats<G>(Box<[Shard<G>]>);
+
+impl<G: Group> Stats<G> {
+    /// Under `http.<stat_prefix>.<name>.`
+    pub fn new(means: &Means<'_>, name: &str) -> Stats<G> {
+        let scope = means.registry.scope(&format!("{}{name}.", means.stat_prefix));
+        Stats((0..means.registry.shards()).map(|at| scope.shard(at)).collect())
+    }
+
+    /// The counters of the worker that serves the request.
+    pub fn of(&self, around: &Surroundings<'_>) -> &G {
+        &self.0[around.worker]
+    }
+}
 
 /// The filters of a connection manager, in their order, without the router.
 #[derive(Clone, Debug, Default)]

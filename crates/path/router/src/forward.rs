@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dragoman_types::RequestHead;
 use dragoman_types::headers::HeaderName;
+use dragoman_types::{Priority, RequestHead};
 
 use crate::mutation::Mutations;
 use crate::rewrite::{HostRewrite, PathRewrite};
@@ -37,14 +37,6 @@ pub struct MaxStreamDuration {
     /// Caps `grpc-timeout`, which then is the limit; zero: uncapped.
     pub grpc_timeout_header_max: Option<Duration>,
     pub grpc_timeout_header_offset: Option<Duration>,
-}
-
-/// Which of a cluster's circuit-breaker thresholds count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Priority {
-    #[default]
-    Default,
-    High,
 }
 
 /// Whether this route allows an upgrade, over what the connection manager says.

@@ -20,7 +20,7 @@ mod substitution;
 mod table;
 
 pub use answer::{Direct, Redirect, answer_require_tls};
-pub use forward::{Cluster, Forward, MaxStreamDuration, Priority, Target, Upgrade, WeightedEntry};
+pub use forward::{Cluster, Forward, MaxStreamDuration, Target, Upgrade, WeightedEntry};
 pub use mutation::Scratch;
 pub use route::{Action, Route, VirtualHost};
 pub use table::{Asked, Certificate, ClusterUse, Found, RouteTable};

@@ -240,7 +240,8 @@ fn clusters_are_told_with_their_places() {
 #[test]
 fn limits_and_labels_are_kept() {
     use dragoman_proto::pb::google::protobuf::Duration as Pb;
-    use dragoman_router::{Action, Priority};
+    use dragoman_router::Action;
+    use dragoman_types::Priority;
     use std::time::Duration;
     let seconds = |seconds| Some(Pb { seconds, nanos: 0 });
     let mut config = any_action(|a| {

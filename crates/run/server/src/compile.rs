@@ -1,13 +1,13 @@
 //! All resources compiled and checked against each other. Nothing here has effects: a publish that
 //! fails leaves no trace.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dragoman_balancers::Builtins;
 use dragoman_cluster::{Cluster, Endpoints};
 use dragoman_router::RouteTable;
 use dragoman_types::{Fault, Faults};
+use indexmap::IndexMap;
 
 use crate::listener::{ListenerPlan, Means, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
@@ -15,9 +15,9 @@ use crate::resources::{Kind, ResourceFault, Resources};
 /// Everything compiled. What came from an unchanged message is the same object as before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) clusters: BTreeMap<String, Arc<Cluster>>,
-    pub(crate) routes: BTreeMap<String, Arc<RouteTable>>,
-    pub(crate) listeners: BTreeMap<String, Arc<ListenerPlan>>,
+    pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
+    pub(crate) routes: IndexMap<String, Arc<RouteTable>>,
+    pub(crate) listeners: IndexMap<String, Arc<ListenerPlan>>,
 }
 
 /// Compiles `next`, reusing from `plan` what `previous` had alike.

@@ -4,22 +4,25 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use dragoman_cluster::{Cluster, Discovery, DnsOptions, EndpointAddress};
 use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogSinks;
 use dragoman_net::{Bound, bind};
-use dragoman_stats::Registry;
-use dragoman_types::Address;
+use dragoman_stats::{Gauge, Registry};
+use dragoman_types::{Address, Priority};
 use dragoman_worker::snapshot::Snapshot;
+use dragoman_worker::stats::ClusterLoad;
 use dragoman_worker::{Command, Shared};
+use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::compile::Plan;
 use crate::dns::{Resolved, Sink, Wanted};
 use crate::engine::PublishError;
-use crate::listener::ListenerPlan;
+use crate::listener::{ListenerPlan, Means};
 use crate::metrics::ControlMetrics;
 use crate::resources::Resources;
 
@@ -54,6 +57,8 @@ pub(crate) struct State {
     pub(crate) commands: Vec<UnboundedSender<Command>>,
     /// Listeners that were told to stop accepting: none, those of inbound traffic, all.
     pub(crate) stopped: Stopped,
+    /// Until when removed and replaced listeners drain.
+    pub(crate) draining: Vec<Instant>,
 }
 
 /// Which listeners don't accept any more; later publishes don't change that.
@@ -142,9 +147,8 @@ impl Sink for Control {
 }
 
 impl Control {
-    pub(crate) fn new(workers: usize, node: Node, shared: Shared) -> Control {
-        let registry = Registry::new(workers + 1);
-        let metrics = ControlMetrics::new(&registry, workers);
+    pub(crate) fn new(registry: Registry, workers: usize, node: Node, shared: Shared) -> Control {
+        let metrics = ControlMetrics::new(&registry, workers, &shared.filesystem);
         Control {
             shared: Arc::new(shared),
             node,
@@ -160,11 +164,17 @@ impl Control {
                 metrics,
                 commands: Vec::new(),
                 stopped: Stopped::None,
+                draining: Vec::new(),
             }),
             initialized: Condvar::new(),
             logs: Mutex::default(),
             registry,
         }
+    }
+
+    /// What compiling needs besides the messages.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means { node: &self.node, registry: &self.registry, sinks: &self.sinks }
     }
 
     /// Puts a line into the process's own log.
@@ -217,6 +227,7 @@ impl Control {
     pub(crate) fn describe(&self, state: &mut State, plan: &Plan) -> Vec<String> {
         let mut changes = Vec::new();
         let (clusters, listeners) = (&state.metrics.clusters, &state.metrics.listeners);
+        let draining = &mut state.draining;
         compare(&state.plan.clusters, &plan.clusters, |name, how| {
             match how {
                 How::Added => clusters.cluster_added.inc(),
@@ -235,6 +246,9 @@ impl Control {
                 How::Modified => listeners.listener_modified.inc(),
                 How::Removed => listeners.listener_removed.inc(),
             }
+            if how != How::Added {
+                draining.push(Instant::now() + self.shared.drain.time);
+            }
             if how != How::Removed {
                 listeners.listener_create_success.add(self.workers as u64);
             }
@@ -248,20 +262,28 @@ impl Control {
     pub(crate) fn refresh_gauges(&self) {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
+        state.metrics.files_written(self.sinks.stats());
+        let now = Instant::now();
+        state.draining.retain(|end| *end > now);
+        state.metrics.listeners.total_listeners_draining.set(state.draining.len() as i64);
         let snapshot = state.snapshot.clone();
         for entry in snapshot.clusters.values() {
-            let sum = |of: fn(&dragoman_worker::stats::ClusterStats) -> i64| {
-                (0..self.workers).map(|i| of(&entry.stats.shard(i))).sum::<i64>().max(0) as u64
+            let open = |priority: Priority, of: fn(&ClusterLoad) -> &Gauge, limit: u32| {
+                let shards = (0..self.workers).map(|i| entry.loads[priority as usize].shard(i));
+                let now = shards.map(|shard| of(&shard).value()).sum::<i64>();
+                i64::from(now >= i64::from(limit))
             };
-            let limits = entry.config.thresholds[0];
             let stats = state.metrics.cluster(&entry.config.stat_name);
-            let open = |now: u64, limit: u32| i64::from(now >= u64::from(limit));
-            let connections = sum(|s| s.upstream_cx_active.value());
-            stats.default_cx_open.set(open(connections, limits.max_connections));
-            let requests = sum(|s| s.upstream_rq_active.value());
-            stats.default_rq_open.set(open(requests, limits.max_requests));
-            let pending = sum(|s| s.upstream_rq_pending_active.value());
-            stats.default_rq_pending_open.set(open(pending, limits.max_pending_requests));
+            let gauges = [
+                [&stats.default_cx_open, &stats.default_rq_open, &stats.default_rq_pending_open],
+                [&stats.high_cx_open, &stats.high_rq_open, &stats.high_rq_pending_open],
+            ];
+            for (priority, [cx, rq, pending]) in Priority::ALL.into_iter().zip(gauges) {
+                let limits = entry.config.thresholds[priority as usize];
+                cx.set(open(priority, |load| &load.connections, limits.max_connections));
+                rq.set(open(priority, |load| &load.requests, limits.max_requests));
+                pending.set(open(priority, |load| &load.pending, limits.max_pending_requests));
+            }
         }
     }
 }
@@ -292,8 +314,8 @@ impl How {
 }
 
 fn compare<T>(
-    old: &BTreeMap<String, Arc<T>>,
-    new: &BTreeMap<String, Arc<T>>,
+    old: &IndexMap<String, Arc<T>>,
+    new: &IndexMap<String, Arc<T>>,
     mut tell: impl FnMut(&str, How),
 ) {
     for (name, now) in new {

@@ -1,23 +1,22 @@
 //! One proxy: publishes snapshots to the workers and answers for them.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogBuffers;
-use dragoman_stats::{Sample, Unit};
+use dragoman_stats::{Registry, Sample, Unit};
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{ClusterEntry, Listener};
-use dragoman_worker::{Command, Handle, Shared, process_ms};
+use dragoman_worker::{Command, Drain, Handle, Shared, process_ms};
 use rustc_hash::FxHashSet;
 
 use crate::compile::compile;
 use crate::control::{Control, LogRecord, Stopped, lock, wanted};
 use crate::dns::{Dns, weak_sink};
-use crate::listener::Means;
 use crate::resources::{Change, ResourceFault};
 use crate::status::{ClusterStatus, ListenerStatus};
 
@@ -28,8 +27,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Options {
     pub workers: usize,
-    pub drain_time: Duration,
-    pub drain_immediately: bool,
+    pub drain: Drain,
     pub log_flush_interval: Duration,
     pub log_flush_bytes: usize,
     pub service_cluster: String,
@@ -71,12 +69,16 @@ impl Engine {
         process_ms();
         let node =
             Node { id: options.service_node.clone(), cluster: options.service_cluster.clone() };
+        let registry = Registry::new(options.workers + 1);
         let shared = Shared {
             local_interface: dragoman_net::local_interface(),
             service_cluster: options.service_cluster.as_str().into(),
-            ..Shared::default()
+            drain: options.drain,
+            health_failed: AtomicBool::default(),
+            draining_since: AtomicU64::default(),
+            filesystem: registry.scope("filesystem."),
         };
-        let control = Arc::new(Control::new(options.workers, node, shared));
+        let control = Arc::new(Control::new(registry, options.workers, node, shared));
         let dns = Dns::start(weak_sink(&control))?;
         Ok(Engine { control, dns, workers: Mutex::default(), options })
     }
@@ -91,7 +93,7 @@ impl Engine {
         let mut faults = Vec::new();
         let mut next = state.resources.clone();
         next.apply(changes, &mut faults);
-        let means = Means { node: &self.control.node, sinks: &self.control.sinks };
+        let means = self.control.means();
         let plan = compile(&next, &state.resources, &state.plan, &means, &mut faults);
         if !faults.is_empty() {
             state.metrics.listeners.listener_create_failure.inc();
@@ -111,7 +113,7 @@ impl Engine {
         let mut faults = Vec::new();
         let mut next = state.resources.clone();
         next.apply(changes, &mut faults);
-        let means = Means { node: &self.control.node, sinks: &self.control.sinks };
+        let means = self.control.means();
         compile(&next, &state.resources, &state.plan, &means, &mut faults);
         faults
     }
@@ -162,11 +164,7 @@ impl Engine {
     pub fn drain_listeners(&self, graceful: bool, inbound_only: bool, keep: bool) {
         let shared = &self.control.shared;
         if graceful || keep {
-            let drain = self.options.drain_time.as_millis() as u64;
-            shared.drain_from_ms.store(process_ms(), Ordering::Relaxed);
-            shared.drain_for_ms.store(drain, Ordering::Relaxed);
-            shared.drain_immediately.store(self.options.drain_immediately, Ordering::Relaxed);
-            shared.draining.store(true, Ordering::Relaxed);
+            shared.draining_since.store(process_ms() + 1, Ordering::Relaxed);
         }
         if !graceful && !keep {
             self.stop_listening(inbound_only);
@@ -261,7 +259,7 @@ impl Engine {
 
     pub fn listeners(&self) -> Vec<ListenerStatus> {
         let state = lock(&self.control.state);
-        let draining = self.control.shared.draining.load(Ordering::Relaxed);
+        let draining = self.control.shared.draining_since.load(Ordering::Relaxed) > 0;
         let status = |listener: &Arc<Listener>| ListenerStatus {
             name: listener.name.to_string(),
             addresses: listener.addresses.iter().map(Address::to_string).collect(),

@@ -11,11 +11,14 @@ mod dns;
 mod engine;
 mod listener;
 mod metrics;
+pub mod regex;
 mod resources;
 mod snapshot;
 mod status;
 
 pub use control::LogRecord;
+pub use dragoman_types::Faults;
+pub use dragoman_worker::Drain;
 pub use engine::{Engine, Options, PublishError, Published};
 pub use resources::{Change, Kind, ResourceFault};
 pub use status::{ClusterStatus, HostStatus, ListenerStatus};

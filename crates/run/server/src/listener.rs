@@ -19,6 +19,7 @@ use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_man
 };
 use dragoman_proto::{bool_or, type_name, u32_or, unpack};
 use dragoman_router::RouteTable;
+use dragoman_stats::Registry;
 use dragoman_types::{Address, Facts, Faults};
 
 /// Routes as a connection manager names them.
@@ -52,6 +53,7 @@ pub(crate) struct ListenerPlan {
 /// What compiling needs besides the message.
 pub(crate) struct Means<'a> {
     pub(crate) node: &'a hcm::Node,
+    pub(crate) registry: &'a Registry,
     pub(crate) sinks: &'a LogSinks,
 }
 
@@ -178,7 +180,9 @@ fn compile_manager(
             return None;
         }
     };
-    let (filters, router) = compile_http_filters(&message.http_filters, faults)?;
+    let prefix = format!("http.{}.", config.stat_prefix);
+    let means = dragoman_filter::Means { registry: means.registry, stat_prefix: &prefix };
+    let (filters, router) = compile_http_filters(&message.http_filters, &means, faults)?;
     Some(ManagerPlan {
         config: Arc::new(config),
         filters,
@@ -207,7 +211,11 @@ fn reply_filter(
 }
 
 /// The HTTP filters before the router, and the router.
-fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<(Chain, Router)> {
+fn compile_http_filters(
+    filters: &[HttpFilter],
+    means: &dragoman_filter::Means<'_>,
+    faults: &mut Faults,
+) -> Option<(Chain, Router)> {
     let Some((last, before)) = filters.split_last() else {
         faults.add_at("http_filters", "missing", "the last HTTP filter must be the router");
         return None;
@@ -215,7 +223,7 @@ fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<(
     let mut chain = Vec::with_capacity(before.len());
     for (index, filter) in before.iter().enumerate() {
         let compiled =
-            faults.item("http_filters", index, |faults| compile_http_filter(filter, faults));
+            faults.item("http_filters", index, |faults| compile_http_filter(filter, means, faults));
         chain.extend(compiled);
     }
     let router = faults.item("http_filters", before.len(), |faults| match &last.config_type {
@@ -233,6 +241,7 @@ fn compile_http_filters(filters: &[HttpFilter], faults: &mut Faults) -> Option<(
 
 fn compile_http_filter(
     filter: &HttpFilter,
+    means: &dragoman_filter::Means<'_>,
     faults: &mut Faults,
 ) -> Option<Arc<dyn dragoman_filter::HttpFilter>> {
     let Some(http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
@@ -244,5 +253,5 @@ fn compile_http_filter(
         faults.add_at("typed_config", "unsupported", why);
         return None;
     };
-    faults.field("typed_config", |faults| compile(any, faults))
+    faults.field("typed_config", |faults| compile(any, means, faults))
 }

@@ -1,11 +1,14 @@
 //! Metrics that the control thread owns: of listeners and clusters as such, and those that Python
 //! names.
 
+use std::sync::atomic::Ordering;
+
 use dragoman_cluster::{Health, Hosts};
+use dragoman_loggers::FileStats;
 use dragoman_stats::{
     Counter, Gauge, Histogram, Registry, ScopeHandle, Shard, Single, Unit, stats_struct,
 };
-use dragoman_worker::stats::ClusterControlStats;
+use dragoman_worker::stats::{ClusterControlStats, FilesystemStats};
 use rustc_hash::FxHashMap;
 
 stats_struct! {
@@ -35,6 +38,9 @@ stats_struct! {
 pub(crate) struct ControlMetrics {
     pub(crate) listeners: Shard<ListenerManagerStats>,
     pub(crate) clusters: Shard<ClusterManagerStats>,
+    filesystem: Shard<FilesystemStats>,
+    /// What of the writing threads' numbers is in `filesystem`: completed, failed, not reopened.
+    files_counted: [u64; 3],
     registry: Registry,
     shard: usize,
     by_cluster: FxHashMap<Box<str>, Shard<ClusterControlStats>>,
@@ -45,12 +51,18 @@ pub(crate) struct ControlMetrics {
 
 impl ControlMetrics {
     /// `shard`: the control thread's own.
-    pub(crate) fn new(registry: &Registry, shard: usize) -> ControlMetrics {
+    pub(crate) fn new(
+        registry: &Registry,
+        shard: usize,
+        filesystem: &ScopeHandle<FilesystemStats>,
+    ) -> ControlMetrics {
         let listeners: ScopeHandle<ListenerManagerStats> = registry.scope("listener_manager.");
         let clusters: ScopeHandle<ClusterManagerStats> = registry.scope("cluster_manager.");
         ControlMetrics {
             listeners: listeners.shard(shard),
             clusters: clusters.shard(shard),
+            filesystem: filesystem.shard(shard),
+            files_counted: [0; 3],
             registry: registry.clone(),
             shard,
             by_cluster: FxHashMap::default(),
@@ -58,6 +70,18 @@ impl ControlMetrics {
             gauges: FxHashMap::default(),
             histograms: FxHashMap::default(),
         }
+    }
+
+    /// What the threads that write log files counted.
+    pub(crate) fn files_written(&mut self, files: &FileStats) {
+        let counters = [&files.write_completed, &files.write_failed, &files.reopen_failed];
+        let now = counters.map(|counter| counter.load(Ordering::Relaxed));
+        let before = std::mem::replace(&mut self.files_counted, now);
+        let stats = &self.filesystem;
+        stats.write_completed.add(now[0] - before[0]);
+        stats.write_failed.add(now[1] - before[1]);
+        stats.reopen_failed.add(now[2] - before[2]);
+        stats.write_total_buffered.set(files.queued_bytes.load(Ordering::Relaxed) as i64);
     }
 
     /// A cluster's own cells.

@@ -1,6 +1,5 @@
 //! What was published: Envoy's messages by kind and name, each replaceable alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dragoman_proto::Message;
@@ -9,6 +8,7 @@ use dragoman_proto::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use dragoman_proto::pb::envoy::config::listener::v3::Listener;
 use dragoman_proto::pb::envoy::config::route::v3::RouteConfiguration;
 use dragoman_types::Fault;
+use indexmap::IndexMap;
 
 /// What kinds of resources there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,13 +57,14 @@ pub struct ResourceFault {
     pub fault: Fault,
 }
 
-/// All resources, decoded. Cheap to clone: a publish works on a copy.
+/// All resources, decoded, in the order in which they first came. Cheap to clone: a publish works on
+/// a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resources {
-    pub(crate) listeners: BTreeMap<String, Arc<Listener>>,
-    pub(crate) routes: BTreeMap<String, Arc<RouteConfiguration>>,
-    pub(crate) clusters: BTreeMap<String, Arc<Cluster>>,
-    pub(crate) endpoints: BTreeMap<String, Arc<ClusterLoadAssignment>>,
+    pub(crate) listeners: IndexMap<String, Arc<Listener>>,
+    pub(crate) routes: IndexMap<String, Arc<RouteConfiguration>>,
+    pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
+    pub(crate) endpoints: IndexMap<String, Arc<ClusterLoadAssignment>>,
 }
 
 impl Resources {
@@ -86,11 +87,11 @@ impl Resources {
 
 /// An unchanged message keeps its identity, so that what was compiled from it stays.
 fn put<M: Message + Default + PartialEq>(
-    map: &mut BTreeMap<String, Arc<M>>,
+    map: &mut IndexMap<String, Arc<M>>,
     change: &Change,
 ) -> Result<(), String> {
     let Some(payload) = &change.payload else {
-        map.remove(&change.name);
+        map.shift_remove(&change.name);
         return Ok(());
     };
     let message = M::decode(payload.as_slice()).map_err(|error| error.to_string())?;

@@ -72,6 +72,11 @@ impl Control {
             responses: self.registry.scope(&prefix),
             internal: self.registry.scope(&format!("{prefix}internal.")),
             external: self.registry.scope(&format!("{prefix}external.")),
+            // Counts go on while the name stays, as those in the registry do.
+            loads: match old {
+                Some(old) => old.loads.clone(),
+                None => std::array::from_fn(|_| self.registry.unlisted()),
+            },
             host_stats: host_stats.collect(),
             hosts,
         })

@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use dragoman_http_connection_manager as hcm;
-use dragoman_loggers::LogBuffers;
+use dragoman_loggers::{BufferStats, LogBuffers};
 use dragoman_net::BufferPool;
 use dragoman_router::{Route, RouteTable};
-use dragoman_stats::Shard;
+use dragoman_stats::{ScopeHandle, Shard};
 use dragoman_types::{RequestHead, ResponseHead};
 use rustc_hash::FxHashMap;
 
+use crate::manager::WorkerListener;
 use crate::snapshot::{RouteSource, Routes, Snapshot};
-use crate::stats::RouteStats;
+use crate::stats::{FilesystemStats, RouteStats};
 use crate::upstream::{WorkerCluster, rebuild};
 
 /// What the control thread and all workers read and write at any time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     /// The first address of an interface that isn't a loopback one.
     pub local_interface: Option<std::net::IpAddr>,
@@ -27,13 +28,27 @@ pub struct Shared {
     pub service_cluster: Box<str>,
     /// `/healthcheck/fail` was called.
     pub health_failed: AtomicBool,
-    /// Listeners drain: connections are asked to close.
-    pub draining: AtomicBool,
-    /// When draining began and how long it takes, in milliseconds since the process began.
-    pub drain_from_ms: AtomicU64,
-    pub drain_for_ms: AtomicU64,
-    /// Every connection is asked to close at once rather than with growing probability.
-    pub drain_immediately: AtomicBool,
+    pub drain: Drain,
+    /// When all listeners began to drain, one more than [`process_ms`] said; zero: they don't.
+    pub draining_since: AtomicU64,
+    pub filesystem: ScopeHandle<FilesystemStats>,
+}
+
+/// How connections are asked to leave while their listener drains (`--drain-time-s`,
+/// `--drain-strategy`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drain {
+    pub time: Duration,
+    /// At once, rather than with a probability that grows over `time`.
+    pub immediately: bool,
+}
+
+impl Drain {
+    /// Whether a connection is asked to close so long after the beginning.
+    fn closes(self, elapsed: Duration, random: u64) -> bool {
+        let (elapsed, whole) = (elapsed.as_millis() as u64, self.time.as_millis() as u64);
+        self.immediately || elapsed >= whole || random % whole < elapsed
+    }
 }
 
 /// Heads and buffers of one exchange, reused by the next.
@@ -81,6 +96,9 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<BufferPool>,
     pub(crate) clock: Clock,
     pub(crate) logs: RefCell<LogBuffers>,
+    filesystem: Shard<FilesystemStats>,
+    /// What of the log buffers' numbers is in `filesystem`.
+    logs_counted: Cell<BufferStats>,
     snapshot: RefCell<Rc<WorkerSnapshot>>,
     #[expect(clippy::vec_box, reason = "moving a box is cheaper than moving what is in it")]
     scratch: RefCell<Vec<Box<Scratch>>>,
@@ -106,6 +124,8 @@ impl Worker {
         Worker {
             index,
             workers,
+            filesystem: shared.filesystem.shard(index),
+            logs_counted: Cell::default(),
             shared,
             buffers: Rc::default(),
             clock: Clock::new(),
@@ -173,6 +193,17 @@ impl Worker {
         edits
     }
 
+    /// What happened to the access logs since the last call.
+    pub(crate) fn count_logs(&self) {
+        let now = self.logs.borrow().stats();
+        let before = self.logs_counted.replace(now);
+        let stats = &self.filesystem;
+        stats.write_buffered.add(now.write_buffered - before.write_buffered);
+        stats.flushed_by_timer.add(now.flushed_by_timer - before.flushed_by_timer);
+        stats.write_failed.add(now.dropped - before.dropped);
+        stats.write_total_buffered.set(now.waiting_bytes as i64);
+    }
+
     pub(crate) fn random(&self) -> u64 {
         self.random.borrow_mut().u64(..)
     }
@@ -184,21 +215,18 @@ impl Worker {
         id
     }
 
-    /// Whether a connection should be closed now because of draining.
-    pub(crate) fn drain_close(&self) -> bool {
+    /// Whether a connection that came by `listener` should be closed now because of draining.
+    pub(crate) fn drain_close(&self, listener: &WorkerListener) -> bool {
         let shared = &self.shared;
         if shared.health_failed.load(Ordering::Relaxed) {
             return true;
         }
-        if !shared.draining.load(Ordering::Relaxed) {
-            return false;
-        }
-        if shared.drain_immediately.load(Ordering::Relaxed) {
-            return true;
-        }
-        let elapsed = process_ms().saturating_sub(shared.drain_from_ms.load(Ordering::Relaxed));
-        let total = shared.drain_for_ms.load(Ordering::Relaxed);
-        elapsed >= total || self.random() % total.max(1) < elapsed
+        let everybody = shared.draining_since.load(Ordering::Relaxed).checked_sub(1);
+        let since = everybody.into_iter().chain(listener.draining_since.get()).min();
+        since.is_some_and(|since| {
+            let elapsed = Duration::from_millis(process_ms().saturating_sub(since));
+            shared.drain.closes(elapsed, self.random())
+        })
     }
 
     /// Closes what idled too long.

@@ -1,12 +1,15 @@
 //! A connection manager and a listener with this worker's cells.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_stats::Shard;
+use rustc_hash::FxHashMap;
+use tokio::task::AbortHandle;
 
-use crate::context::WorkerRoutes;
+use crate::context::{WorkerRoutes, process_ms};
+use crate::h1::Wire;
 use crate::snapshot::{ConnectionManager, Listener, RouteSource};
 use crate::stats::{CodecStats, HandlerStats, HttpStats, ListenerHttpStats, ListenerStats};
 
@@ -32,6 +35,13 @@ impl Manager {
             listener_http: shared.listener_http.shard(worker),
         }
     }
+
+    /// Counts what went over a client's connection since it was last counted.
+    pub(crate) fn count_bytes(&self, wire: &mut Wire) {
+        let (read, written) = wire.uncounted();
+        self.stats.downstream_cx_rx_bytes_total.add(read);
+        self.stats.downstream_cx_tx_bytes_total.add(written);
+    }
 }
 
 /// One version of a listener; connections keep the one they came by.
@@ -40,8 +50,11 @@ pub(crate) struct WorkerListener {
     pub(crate) manager: Manager,
     pub(crate) stats: Shard<ListenerStats>,
     pub(crate) handler: Shard<HandlerStats>,
-    /// The listener was removed or stopped: connections are asked to close.
-    pub(crate) draining: Cell<bool>,
+    /// When the listener was removed, replaced or stopped, by [`process_ms`]: since then its
+    /// connections are asked to close.
+    pub(crate) draining_since: Cell<Option<u64>>,
+    /// The tasks of its connections, by the connections' ids.
+    pub(crate) connections: RefCell<FxHashMap<u64, AbortHandle>>,
 }
 
 impl WorkerListener {
@@ -51,7 +64,20 @@ impl WorkerListener {
             manager: Manager::new(&shared.manager, worker),
             stats: shared.stats.shard(worker),
             handler: shared.handlers[worker].shard(worker),
-            draining: Cell::new(false),
+            draining_since: Cell::new(None),
+            connections: RefCell::default(),
+        }
+    }
+
+    /// Begins to ask the connections to close; a second call changes nothing.
+    pub(crate) fn drain(&self) {
+        self.draining_since.set(self.draining_since.get().or_else(|| Some(process_ms())));
+    }
+
+    /// Ends the connections that are left.
+    pub(crate) fn cut(&self) {
+        for connection in self.connections.borrow().values() {
+            connection.abort();
         }
     }
 }

@@ -35,16 +35,15 @@ struct ClientConnection {
     /// An idle limit or the maximum duration passed: the next response is the last.
     draining: bool,
     remote_close: bool,
-    bytes: (u64, u64),
 }
 
 /// Serves `socket` until it ends.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
+    id: u64,
     socket: Socket,
-    peer: Address,
-    local: Address,
+    (peer, local): (Address, Address),
 ) {
     socket.set_nodelay();
     // A client of a pipe has no address of its own: it is known by the pipe's.
@@ -52,7 +51,7 @@ pub(crate) async fn serve(
     let config = &listener.manager.shared.config;
     let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
     let connection = Connection {
-        id: worker.next_id(),
+        id,
         direct_remote: peer,
         local,
         listener: listener.shared.name.clone(),
@@ -69,7 +68,6 @@ pub(crate) async fn serve(
         requests: 0,
         draining: false,
         remote_close: false,
-        bytes: (0, 0),
     };
     client.count_open();
     client.run().await;
@@ -85,7 +83,7 @@ impl ClientConnection {
             let mut scratch = worker.take_scratch();
             let after = self.request(&mut scratch).await;
             worker.give_scratch(scratch);
-            self.count_bytes();
+            self.listener.manager.count_bytes(&mut self.server.wire);
             match after {
                 After::Keep => self.server.wire.idle(),
                 After::Close => return self.close().await,
@@ -200,7 +198,7 @@ impl ClientConnection {
     ) -> Exchange<'a> {
         Exchange::new(
             &self.worker,
-            &self.listener.manager,
+            &self.listener,
             &self.connection,
             (&mut self.server, &mut self.deadline),
             x,
@@ -237,7 +235,7 @@ impl ClientConnection {
         }
         let oldest = self.config().timeouts.max_connection;
         let too_old = oldest.is_some_and(|t| self.connection.accepted_at.elapsed() >= t);
-        reached || too_old || self.draining || self.listener.draining.get()
+        reached || too_old || self.draining
     }
 
     /// Ends our side, then waits a moment for the client to end its own: closing with unread bytes
@@ -314,20 +312,12 @@ impl ClientConnection {
             stats.downstream_cx_idle_timeout.inc();
         }
     }
-
-    fn count_bytes(&mut self) {
-        let stats = &self.listener.manager.stats;
-        let (bytes_in, bytes_out) = (self.server.wire.bytes_in, self.server.wire.bytes_out);
-        stats.downstream_cx_rx_bytes_total.add(bytes_in - self.bytes.0);
-        stats.downstream_cx_tx_bytes_total.add(bytes_out - self.bytes.1);
-        self.bytes = (bytes_in, bytes_out);
-    }
 }
 
 /// However a connection ends (closed, cut, a panic in its request), it is counted.
 impl Drop for ClientConnection {
     fn drop(&mut self) {
-        self.count_bytes();
+        self.listener.manager.count_bytes(&mut self.server.wire);
         let stats = &self.listener.manager.stats;
         stats.downstream_cx_active.dec();
         stats.downstream_cx_http1_active.dec();
@@ -343,6 +333,7 @@ impl Drop for ClientConnection {
         self.listener.stats.downstream_cx_destroy.inc();
         self.listener.stats.downstream_cx_length_ms.record(length);
         self.listener.handler.downstream_cx_active.dec();
+        self.listener.connections.borrow_mut().remove(&self.connection.id);
         self.worker.connections.set(self.worker.connections.get() - 1);
     }
 }

@@ -12,8 +12,8 @@ use dragoman_types::Address;
 use rustc_hash::FxHashMap;
 
 use crate::stats::{
-    ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats, HttpStats,
-    ListenerHttpStats, ListenerStats, OriginStats, RouteStats,
+    ClusterLoad, ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats,
+    HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats,
 };
 
 /// One version of everything.
@@ -34,6 +34,8 @@ pub struct ClusterEntry {
     pub responses: ScopeHandle<ClusterResponseStats>,
     pub internal: ScopeHandle<OriginStats>,
     pub external: ScopeHandle<OriginStats>,
+    /// By priority.
+    pub loads: [ScopeHandle<ClusterLoad>; 2],
     /// By place in `hosts`.
     pub host_stats: Vec<ScopeHandle<HostStats>>,
 }

@@ -92,6 +92,15 @@ stats_struct! {
 }
 
 stats_struct! {
+    /// `filesystem.`: access logs on their way to their files.
+    pub struct FilesystemStats {
+        counters:
+            flushed_by_timer, reopen_failed, write_buffered, write_completed, write_failed;
+        gauges: write_total_buffered;
+    }
+}
+
+stats_struct! {
     /// `cluster.<name>.`, written by workers.
     pub struct ClusterStats {
         counters:
@@ -134,6 +143,13 @@ stats_struct! {
         histograms:
             upstream_cx_connect_ms: Milliseconds, upstream_cx_length_ms: Milliseconds,
             upstream_rq_per_cx: Unspecified;
+    }
+}
+
+stats_struct! {
+    /// What the circuit breakers of one priority count. Shown under no name.
+    pub struct ClusterLoad {
+        gauges: connections, pending, requests;
     }
 }
 

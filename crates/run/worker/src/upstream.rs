@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 
 use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
 use dragoman_pool::{Acquired, Pool, Room};
-use dragoman_stats::Shard;
+use dragoman_stats::{Gauge, Shard};
+use dragoman_types::Priority;
 use rustc_hash::FxHashMap;
 
 use crate::h1::Client;
 use crate::snapshot::ClusterEntry;
-use crate::stats::{ClusterResponseStats, ClusterStats, HostStats, OriginStats};
+use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, HostStats, OriginStats};
 
 /// One host on this worker. Outlives the host set that it came with while its address stays.
 pub(crate) struct WorkerHost {
     pub(crate) host: Arc<Host>,
-    pub(crate) pool: Pool<Client>,
+    /// By priority: they share no connections.
+    pools: [Pool<Client>; 2],
     pub(crate) stats: Shard<HostStats>,
     /// Every worker's cells, for policies that ask how busy the host is.
     shards: Box<[Shard<HostStats>]>,
@@ -30,24 +32,33 @@ pub(crate) struct ClusterCells {
     pub(crate) responses: Shard<ClusterResponseStats>,
     pub(crate) internal: Shard<OriginStats>,
     pub(crate) external: Shard<OriginStats>,
-    shards: Box<[Shard<ClusterStats>]>,
+    /// What the circuit breakers count, by priority: this worker's share, then everybody's.
+    loads: [Shard<ClusterLoad>; 2],
+    shards: [Box<[Shard<ClusterLoad>]>; 2],
 }
 
 impl ClusterCells {
-    fn sum(&self, of: impl Fn(&ClusterStats) -> i64) -> u64 {
-        self.shards.iter().map(|shard| of(shard)).sum::<i64>().max(0) as u64
+    fn new(entry: &ClusterEntry, worker: usize, workers: usize) -> ClusterCells {
+        ClusterCells {
+            stats: entry.stats.shard(worker),
+            responses: entry.responses.shard(worker),
+            internal: entry.internal.shard(worker),
+            external: entry.external.shard(worker),
+            loads: std::array::from_fn(|at| entry.loads[at].shard(worker)),
+            shards: std::array::from_fn(|at| {
+                (0..workers).map(|i| entry.loads[at].shard(i)).collect()
+            }),
+        }
     }
 
-    pub(crate) fn connections(&self) -> u64 {
-        self.sum(|s| s.upstream_cx_active.value())
+    pub(crate) fn load(&self, priority: Priority) -> &ClusterLoad {
+        &self.loads[priority as usize]
     }
 
-    pub(crate) fn requests(&self) -> u64 {
-        self.sum(|s| s.upstream_rq_active.value())
-    }
-
-    pub(crate) fn pending(&self) -> u64 {
-        self.sum(|s| s.upstream_rq_pending_active.value())
+    /// All workers together.
+    pub(crate) fn sum(&self, priority: Priority, of: impl Fn(&ClusterLoad) -> &Gauge) -> u64 {
+        let shards = self.shards[priority as usize].iter();
+        shards.map(|shard| of(shard).value()).sum::<i64>().max(0) as u64
     }
 }
 
@@ -71,13 +82,7 @@ impl WorkerCluster {
     ) -> WorkerCluster {
         let cells = match old {
             Some(old) if Arc::ptr_eq(&old.entry.config, &entry.config) => old.cells.clone(),
-            _ => Rc::new(ClusterCells {
-                stats: entry.stats.shard(worker),
-                responses: entry.responses.shard(worker),
-                internal: entry.internal.shard(worker),
-                external: entry.external.shard(worker),
-                shards: (0..workers).map(|i| entry.stats.shard(i)).collect(),
-            }),
+            _ => Rc::new(ClusterCells::new(entry, worker, workers)),
         };
         let host = |(place, host): (usize, &Arc<Host>)| {
             let kept = old.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
@@ -87,7 +92,7 @@ impl WorkerCluster {
             let handle = &entry.host_stats[place];
             Rc::new(WorkerHost {
                 host: host.clone(),
-                pool: Pool::default(),
+                pools: Default::default(),
                 stats: handle.shard(worker),
                 shards: (0..workers).map(|i| handle.shard(i)).collect(),
                 cluster: cells.clone(),
@@ -117,16 +122,23 @@ impl WorkerCluster {
 }
 
 impl WorkerHost {
+    fn pool(&self, priority: Priority) -> &Pool<Client> {
+        &self.pools[priority as usize]
+    }
+
     /// Asks the pool, within the cluster's limits.
     pub(crate) fn acquire(
         &self,
+        priority: Priority,
         limits: &Thresholds,
         now: Instant,
         cluster: &Cluster,
     ) -> Acquired<Client> {
         let room = || Room {
-            may_connect: self.cluster.connections() < u64::from(limits.max_connections),
-            may_wait: self.cluster.pending() < u64::from(limits.max_pending_requests),
+            may_connect: self.cluster.sum(priority, |load| &load.connections)
+                < u64::from(limits.max_connections),
+            may_wait: self.cluster.sum(priority, |load| &load.pending)
+                < u64::from(limits.max_pending_requests),
         };
         let idle_limit = cluster.http.idle_timeout;
         let alive = |client: &Client| {
@@ -134,11 +146,14 @@ impl WorkerHost {
                 idle_limit.is_some_and(|t| now.saturating_duration_since(client.last_used) >= t);
             !stale && !client.wire.socket.has_news()
         };
-        self.pool.acquire(room, alive, |client| self.gone(client, Gone::Remote, now))
+        self.pool(priority).acquire(room, alive, |client| {
+            self.gone(priority, client, Gone::Remote, now);
+        })
     }
 
     /// Counts a connection that begins to be opened.
-    pub(crate) fn opening(&self) {
+    pub(crate) fn opening(&self, priority: Priority) {
+        self.cluster.load(priority).connections.inc();
         let stats = &self.cluster.stats;
         stats.upstream_cx_total.inc();
         stats.upstream_cx_http1_total.inc();
@@ -148,7 +163,8 @@ impl WorkerHost {
     }
 
     /// Counts a connection that could not be opened, and gives its place in the pool back.
-    pub(crate) fn failed(&self, timeout: bool) {
+    pub(crate) fn failed(&self, priority: Priority, timeout: bool) {
+        self.cluster.load(priority).connections.dec();
         let stats = &self.cluster.stats;
         stats.upstream_cx_active.dec();
         stats.upstream_cx_connect_fail.inc();
@@ -161,21 +177,23 @@ impl WorkerHost {
         }
         self.stats.cx_active.dec();
         self.stats.cx_connect_fail.inc();
-        self.pool.closed();
+        self.pool(priority).closed();
     }
 
     /// Counts a connection that nobody waits for any more, and gives its place in the pool back.
-    pub(crate) fn cancelled(&self) {
+    pub(crate) fn cancelled(&self, priority: Priority) {
+        self.cluster.load(priority).connections.dec();
         let stats = &self.cluster.stats;
         stats.upstream_cx_active.dec();
         stats.upstream_cx_destroy.inc();
         stats.upstream_cx_destroy_local.inc();
         self.stats.cx_active.dec();
-        self.pool.closed();
+        self.pool(priority).closed();
     }
 
     /// Counts the end of a connection that is no longer in the pool's lists.
-    fn gone(&self, client: Client, how: Gone, now: Instant) {
+    fn gone(&self, priority: Priority, client: Client, how: Gone, now: Instant) {
+        self.cluster.load(priority).connections.dec();
         let stats = &self.cluster.stats;
         stats.upstream_cx_active.dec();
         self.stats.cx_active.dec();
@@ -206,18 +224,21 @@ impl WorkerHost {
             let limit = cluster.http.max_connection_duration;
             limit.is_some_and(|t| now.saturating_duration_since(c.opened) >= t)
         };
-        self.pool.sweep(idle, |client| {
-            self.cluster.stats.upstream_cx_idle_timeout.inc();
-            self.gone(client, Gone::Local, now);
-        });
-        self.pool.sweep(old, |client| {
-            self.cluster.stats.upstream_cx_max_duration_reached.inc();
-            self.gone(client, Gone::Local, now);
-        });
-        self.pool.sweep(
-            |client| client.wire.socket.has_news(),
-            |client| self.gone(client, Gone::Remote, now),
-        );
+        for priority in Priority::ALL {
+            let pool = self.pool(priority);
+            pool.sweep(idle, |client| {
+                self.cluster.stats.upstream_cx_idle_timeout.inc();
+                self.gone(priority, client, Gone::Local, now);
+            });
+            pool.sweep(old, |client| {
+                self.cluster.stats.upstream_cx_max_duration_reached.inc();
+                self.gone(priority, client, Gone::Local, now);
+            });
+            pool.sweep(
+                |client| client.wire.socket.has_news(),
+                |client| self.gone(priority, client, Gone::Remote, now),
+            );
+        }
     }
 }
 
@@ -225,7 +246,10 @@ impl WorkerHost {
 impl Drop for WorkerHost {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.pool.sweep(|_| true, |client| self.gone(client, Gone::Local, now));
+        for priority in Priority::ALL {
+            let end = |client| self.gone(priority, client, Gone::Local, now);
+            self.pool(priority).sweep(|_| true, end);
+        }
     }
 }
 
@@ -242,23 +266,23 @@ pub(crate) enum Gone {
 pub(crate) struct Leased {
     client: Option<Client>,
     pub(crate) host: Rc<WorkerHost>,
+    pub(crate) priority: Priority,
     /// What to count if it isn't given back.
     pub(crate) fate: Gone,
     /// It had served requests before this one.
     pub(crate) reused: bool,
-    bytes_in: u64,
     bytes_taken: u64,
     bytes_out: u64,
 }
 
 impl Leased {
-    pub(crate) fn new(client: Client, host: Rc<WorkerHost>) -> Leased {
+    pub(crate) fn new(client: Client, host: Rc<WorkerHost>, priority: Priority) -> Leased {
         let reused = client.requests > 0;
         let wire = &client.wire;
-        let (bytes_in, bytes_taken, bytes_out) = (wire.bytes_in, wire.bytes_taken, wire.bytes_out);
+        let (bytes_taken, bytes_out) = (wire.bytes_taken, wire.bytes_out);
         let fate = Gone::LocalActive;
         host.stats.rq_active.inc();
-        Leased { client: Some(client), host, fate, reused, bytes_in, bytes_taken, bytes_out }
+        Leased { client: Some(client), host, priority, fate, reused, bytes_taken, bytes_out }
     }
 
     /// The connection; there is one until [`Leased::give_back`].
@@ -290,46 +314,57 @@ impl Leased {
             self.host.cluster.stats.upstream_cx_max_requests.inc();
         }
         worn |= old;
-        self.account(&client);
+        self.account(&mut client);
         if client.closing {
             self.host.cluster.stats.upstream_cx_close_notify.inc();
         }
         if client.is_reusable() && !worn {
             client.last_used = now;
             client.wire.idle();
-            self.host.pool.release(client);
+            self.host.pool(self.priority).release(client);
         } else {
             let how = if client.wire.eof { Gone::Remote } else { Gone::Local };
-            self.host.gone(client, how, now);
-            self.host.pool.closed();
+            self.host.gone(self.priority, client, how, now);
+            self.host.pool(self.priority).closed();
         }
     }
 
     /// The connection proved dead: it is counted out, but its place in the pool is kept for a new one.
     pub(crate) fn into_place(mut self) -> Rc<WorkerHost> {
-        if let Some(client) = self.client.take() {
-            self.account(&client);
-            self.host.gone(client, self.fate, Instant::now());
+        if let Some(mut client) = self.client.take() {
+            self.account(&mut client);
+            self.host.gone(self.priority, client, self.fate, Instant::now());
         }
         self.host.clone()
     }
 
-    /// Counts what the lease did; called once, at its end.
-    fn account(&self, client: &Client) {
-        self.host.stats.rq_active.dec();
-        let stats = &self.host.cluster.stats;
-        stats.upstream_cx_rx_bytes_total.add(client.wire.bytes_in - self.bytes_in);
-        stats.upstream_cx_tx_bytes_total.add(client.wire.bytes_out - self.bytes_out);
+    /// Counts what went over the connection since it was last counted.
+    pub(crate) fn count_bytes(&mut self) {
+        if let Some(client) = &mut self.client {
+            count_bytes(&self.host, client);
+        }
     }
+
+    /// Counts what the lease did; called once, at its end.
+    fn account(&self, client: &mut Client) {
+        self.host.stats.rq_active.dec();
+        count_bytes(&self.host, client);
+    }
+}
+
+fn count_bytes(host: &WorkerHost, client: &mut Client) {
+    let (read, written) = client.wire.uncounted();
+    host.cluster.stats.upstream_cx_rx_bytes_total.add(read);
+    host.cluster.stats.upstream_cx_tx_bytes_total.add(written);
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            self.account(&client);
+        if let Some(mut client) = self.client.take() {
+            self.account(&mut client);
             let now = Instant::now();
-            self.host.gone(client, self.fate, now);
-            self.host.pool.closed();
+            self.host.gone(self.priority, client, self.fate, now);
+            self.host.pool(self.priority).closed();
         }
     }
 }

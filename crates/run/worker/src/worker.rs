@@ -68,7 +68,10 @@ impl Handle {
             std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(move || {
                 let worker = Rc::new(Worker::new(index, workers, shared, logs));
                 let tasks = LocalSet::new();
-                tasks.block_on(&runtime, run(worker, inbox, seen, flush));
+                tasks.block_on(&runtime, run(worker.clone(), inbox, seen, flush));
+                // What is still being served ends here, and is logged.
+                drop(tasks);
+                worker.logs.borrow_mut().flush();
             })?;
         Ok(Handle { commands, load, thread: Some(thread) })
     }
@@ -99,7 +102,13 @@ struct Running {
     tasks: Vec<AbortHandle>,
 }
 
-type Listeners = FxHashMap<Box<str>, Running>;
+/// The listeners of this worker.
+#[derive(Default)]
+struct Listeners {
+    running: FxHashMap<Box<str>, Running>,
+    /// Removed or replaced ones, and when their last connections end.
+    leaving: Vec<(Instant, Rc<WorkerListener>)>,
+}
 
 /// How often idle connections are looked through and the load is told.
 const TICK: Duration = Duration::from_millis(500);
@@ -122,27 +131,28 @@ async fn run(
             _ = tick.tick() => {
                 let now = Instant::now();
                 worker.clock.resync();
+                listeners.end_leaving(now);
                 worker.sweep(now);
                 if now.saturating_duration_since(flushed) >= flush {
                     flushed = now;
                     worker.logs.borrow_mut().flush();
                 }
+                worker.count_logs();
             }
         }
         load.connections.store(worker.connections.get() as u64, Ordering::Relaxed);
         load.requests.store(worker.requests.get() as u64, Ordering::Relaxed);
     }
-    worker.logs.borrow_mut().flush();
 }
 
 fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
     match command {
         Command::Apply(snapshot, sockets) => {
             worker.apply(&snapshot);
-            apply_listeners(worker, listeners, &snapshot, &sockets);
+            listeners.apply(worker, &snapshot, &sockets);
         }
         Command::StopListeners { inbound_only } => {
-            for running in listeners.values_mut() {
+            for running in listeners.running.values_mut() {
                 let listener = running.present.borrow().clone();
                 if !inbound_only || listener.shared.inbound {
                     stop(running);
@@ -161,44 +171,60 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
 }
 
 fn stop(running: &Running) {
-    running.present.borrow().draining.set(true);
+    running.present.borrow().drain();
     for task in &running.tasks {
         task.abort();
     }
 }
 
-fn apply_listeners(
-    worker: &Rc<Worker>,
-    listeners: &mut Listeners,
-    snapshot: &Snapshot,
-    sockets: &FxHashMap<Box<str>, Arc<Vec<Bound>>>,
-) {
-    listeners.retain(|name, running| {
-        let kept = snapshot.listeners.iter().any(|l| l.name == *name)
-            && sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets));
-        if !kept {
-            stop(running);
-        }
-        kept
-    });
-    for shared in &snapshot.listeners {
-        let Some(bound) = sockets.get(&shared.name) else { continue };
-        match listeners.get(&shared.name) {
-            Some(running) if Arc::ptr_eq(&running.present.borrow().shared, shared) => {}
-            Some(running) => {
-                // New connections come by the new version; those that are open keep theirs.
-                let next = Rc::new(WorkerListener::new(shared, worker.index));
-                running.present.replace(next).draining.set(true);
+impl Listeners {
+    fn apply(
+        &mut self,
+        worker: &Rc<Worker>,
+        snapshot: &Snapshot,
+        sockets: &FxHashMap<Box<str>, Arc<Vec<Bound>>>,
+    ) {
+        let end = Instant::now() + worker.shared.drain.time;
+        self.running.retain(|name, running| {
+            let kept = snapshot.listeners.iter().any(|l| l.name == *name)
+                && sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets));
+            if !kept {
+                stop(running);
+                self.leaving.push((end, running.present.borrow().clone()));
             }
-            None => {
-                let present = Rc::new(WorkerListener::new(shared, worker.index));
-                let present = Rc::new(RefCell::new(present));
-                let accepting = bound.iter().map(|b| accept_on(worker, &present, b));
-                let tasks = accepting.collect();
-                let running = Running { present, sockets: bound.clone(), tasks };
-                listeners.insert(shared.name.clone(), running);
+            kept
+        });
+        for shared in &snapshot.listeners {
+            let Some(bound) = sockets.get(&shared.name) else { continue };
+            match self.running.get(&shared.name) {
+                Some(running) if Arc::ptr_eq(&running.present.borrow().shared, shared) => {}
+                Some(running) => {
+                    // New connections come by the new version; those that are open keep theirs.
+                    let next = Rc::new(WorkerListener::new(shared, worker.index));
+                    let old = running.present.replace(next);
+                    old.drain();
+                    self.leaving.push((end, old));
+                }
+                None => {
+                    let present = Rc::new(WorkerListener::new(shared, worker.index));
+                    let present = Rc::new(RefCell::new(present));
+                    let accepting = bound.iter().map(|b| accept_on(worker, &present, b));
+                    let tasks = accepting.collect();
+                    let running = Running { present, sockets: bound.clone(), tasks };
+                    self.running.insert(shared.name.clone(), running);
+                }
             }
         }
+    }
+
+    /// The drain time of some is over.
+    fn end_leaving(&mut self, now: Instant) {
+        self.leaving.retain(|(end, listener)| {
+            if now >= *end {
+                listener.cut();
+            }
+            now < *end && !listener.connections.borrow().is_empty()
+        });
     }
 }
 
@@ -231,9 +257,11 @@ async fn accept(
             Ok((socket, peer)) => {
                 let local = socket.local().unwrap_or_else(|| address.clone());
                 let config = present.borrow().clone();
-                let serving = serve(worker.clone(), config, socket, peer, local);
+                let id = worker.next_id();
+                let serving = serve(worker.clone(), config.clone(), id, socket, (peer, local));
                 // A panic ends its own connection only: the task is its boundary.
-                tokio::task::spawn_local(serving);
+                let task = tokio::task::spawn_local(serving);
+                config.connections.borrow_mut().insert(id, task.abort_handle());
             }
             // The client that was to be accepted is gone already.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}

@@ -4,10 +4,10 @@ Works on JSON bodies. What must never leave the process (keys, passwords) is bla
 one place that all dumps pass.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from dragoman._core import Regex
 from dragoman.admin.answer import Answer, RefusalError, json_answer
 from dragoman.admin.face import Proxy, Stored
 from dragoman.admin.pages.endpoint_dump import static_endpoint_configs
@@ -74,9 +74,9 @@ _Dump = tuple[_Kind, dict[str, Any]]
 def config_dump(proxy: Proxy, query: Query) -> Answer:
     """Everything, or what `resource`, `mask` and `name_regex` leave of it."""
     try:
-        pattern = re.compile(query.get("name_regex") or ".*")
-    except re.error as error:
-        what = f"Error while parsing name_regex from {query.get('name_regex')}: {error.msg}"
+        pattern = Regex(query.get("name_regex") or ".*")
+    except ValueError as error:
+        what = f"Error while parsing name_regex from {query.get('name_regex')}: {error}"
         raise _wrong(400, what) from None
     dumps = list(_dumps(proxy, pattern, with_endpoints="include_eds" in query))
     mask = [path.split(".") for path in (query.get("mask") or "").split(",") if path]
@@ -98,7 +98,7 @@ def _message(kind: _Kind, body: dict[str, Any]) -> dict[str, Any]:
     return {"@type": _ADMIN + kind.message, **body}
 
 
-def _dumps(proxy: Proxy, pattern: re.Pattern[str], *, with_endpoints: bool) -> Iterator[_Dump]:
+def _dumps(proxy: Proxy, pattern: Regex, *, with_endpoints: bool) -> Iterator[_Dump]:
     """The dumps in Envoy's order. The bootstrap has no name and is always there."""
     stored = proxy.bootstrap()
     body = redacted(stored.body)
@@ -117,7 +117,7 @@ def _dumps(proxy: Proxy, pattern: re.Pattern[str], *, with_endpoints: bool) -> I
     yield _SECRETS, _split(_named(proxy, "secret", pattern), "secret", "secrets")
 
 
-def _named(proxy: Proxy, kind: str, pattern: re.Pattern[str]) -> list[Stored]:
+def _named(proxy: Proxy, kind: str, pattern: Regex) -> list[Stored]:
     return [one for one in proxy.resources(kind) if pattern.fullmatch(one.name)]
 
 

@@ -92,4 +92,4 @@ def test_wrong_parameters(target: str, body: str) -> None:
 def test_a_wrong_filter(path: str) -> None:
     answer = get(proxy(), f"{path}?filter=(x")
     assert answer.status == 400
-    assert answer.body.startswith("Invalid re2 regex: missing )")
+    assert answer.body.startswith("Invalid re2 regex: unclosed group")

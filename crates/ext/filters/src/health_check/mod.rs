@@ -3,14 +3,24 @@
 
 use std::sync::Arc;
 
-use dragoman_filter::{HttpFilter, Surroundings};
+use dragoman_filter::{HttpFilter, Means, Stats, Surroundings};
 use dragoman_matcher::HeaderMatcher;
 use dragoman_proto::pb::envoy::extensions::filters::http::health_check::v3::HealthCheck as Message;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::unpack;
+use dragoman_stats::stats_struct;
 use dragoman_types::{Faults, Flags, LocalReply, RequestHead, ResponseHead, StreamInfo, id};
 
 pub const MESSAGE: &str = "envoy.extensions.filters.http.health_check.v3.HealthCheck";
+
+stats_struct! {
+    /// `http.<stat_prefix>.health_check.`
+    struct HealthCheckStats {
+        counters:
+            cached_response, degraded, failed, failed_cluster_empty, failed_cluster_not_found,
+            failed_cluster_unhealthy, ok, request_total;
+    }
+}
 
 #[derive(Debug)]
 struct HealthCheck {
@@ -18,9 +28,10 @@ struct HealthCheck {
     pass_through: bool,
     /// All of them match a check; none: every request is one.
     headers: Vec<HeaderMatcher>,
+    stats: Stats<HealthCheckStats>,
 }
 
-pub fn compile(any: &Any, faults: &mut Faults) -> Option<Arc<dyn HttpFilter>> {
+pub fn compile(any: &Any, means: &Means<'_>, faults: &mut Faults) -> Option<Arc<dyn HttpFilter>> {
     let message: Message = unpack(any, faults)?;
     if message.cache_time.is_some() {
         faults.add_at("cache_time", "unsupported", "cached checks are not supported");
@@ -34,7 +45,8 @@ pub fn compile(any: &Any, faults: &mut Faults) -> Option<Arc<dyn HttpFilter>> {
     });
     let headers = headers.collect();
     let pass_through = message.pass_through_mode.is_some_and(|mode| mode.value);
-    Some(Arc::new(HealthCheck { pass_through, headers }))
+    let stats = Stats::new(means, "health_check");
+    Some(Arc::new(HealthCheck { pass_through, headers, stats }))
 }
 
 impl HealthCheck {
@@ -54,14 +66,18 @@ impl HttpFilter for HealthCheck {
             return Ok(());
         }
         info.health_check = true;
+        if self.pass_through && !around.health_failed {
+            return Ok(());
+        }
+        let stats = self.stats.of(around);
+        stats.request_total.inc();
         if around.health_failed {
+            stats.failed.inc();
             return Err(LocalReply::new(503, "health_check_failed")
                 .flags(Flags::FAILED_LOCAL_HEALTH_CHECK)
                 .cause("/healthcheck/fail was called"));
         }
-        if self.pass_through {
-            return Ok(());
-        }
+        stats.ok.inc();
         Err(LocalReply::new(200, "health_check_ok").cause("the health_check filter answers"))
     }
 
@@ -84,6 +100,7 @@ impl HttpFilter for HealthCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dragoman_stats::Registry;
     use dragoman_types::{Address, Connection};
     use std::time::{Instant, SystemTime};
 
@@ -96,9 +113,16 @@ mod tests {
             accepted_at: Instant::now(),
             tls: false,
         };
-        let around =
-            Surroundings { connection: &connection, service_cluster: "mine", health_failed };
-        let filter = HealthCheck { pass_through, headers: Vec::new() };
+        let registry = Registry::new(1);
+        let means = Means { registry: &registry, stat_prefix: "http.a." };
+        let around = Surroundings {
+            connection: &connection,
+            worker: 0,
+            service_cluster: "mine",
+            health_failed,
+        };
+        let stats = Stats::new(&means, "health_check");
+        let filter = HealthCheck { pass_through, headers: Vec::new(), stats };
         let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
         let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
         let reply = filter.request(&mut request, &mut info, &around).err();

@@ -7,17 +7,15 @@ use dragoman_proto::pb::envoy::config::core::v3::{DataSource, RoutingPriority, d
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
 use dragoman_proto::pb::google::protobuf as wkt;
 use dragoman_proto::{duration, timeout};
-use dragoman_types::Faults;
 use dragoman_types::headers::HeaderName;
+use dragoman_types::{Faults, Priority};
 use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use pb::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
 
 use super::{Context, refuse};
 use crate::answer::{Direct, Redirect, RedirectPath};
-use crate::forward::{
-    Choice, Forward, MaxStreamDuration, Priority, Upgrade, Weighted, WeightedEntry,
-};
+use crate::forward::{Choice, Forward, MaxStreamDuration, Upgrade, Weighted, WeightedEntry};
 use crate::mutation::{Mutations, Side};
 use crate::rewrite::{HostRewrite, PathRewrite};
 use crate::substitution::Substitution;

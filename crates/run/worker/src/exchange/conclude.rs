@@ -7,11 +7,25 @@ use std::time::Instant;
 
 use dragoman_codec::h1::Framing;
 use dragoman_format::LogType;
-use dragoman_types::{Facts, LocalReply, Version, id};
+use dragoman_types::{Facts, Flags, LocalReply, Version, id};
 
 use super::{Active, Exchange};
 use crate::stream::{Body, Sink, Source};
 use crate::upstream::Leased;
+
+/// Envoy's words for what is in flight when a listener's or the process's time is over.
+const LISTENER_ENDED: &str =
+    "downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)";
+
+/// The end of the process, the end of a listener's drain time, a panic: what was being served is
+/// counted and logged all the same.
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if !self.concluded {
+            self.interrupted();
+        }
+    }
+}
 
 impl Exchange<'_> {
     pub(super) fn begin(&mut self) {
@@ -191,6 +205,12 @@ impl Exchange<'_> {
 
     /// Counts, logs, and says whether the connection must close.
     pub(super) fn conclude(mut self) -> bool {
+        self.account();
+        self.close
+    }
+
+    fn account(&mut self) {
+        self.concluded = true;
         let now = Instant::now();
         self.info.end = Some(now);
         let wire = &self.server.wire;
@@ -209,7 +229,6 @@ impl Exchange<'_> {
         let took = now.saturating_duration_since(self.info.start);
         stats.downstream_rq_time.record(took.as_millis() as u64);
         self.log(now);
-        self.close
     }
 
     fn count_class(&self, status: u16) {
@@ -222,6 +241,20 @@ impl Exchange<'_> {
             5 => (http.downstream_rq_5xx.inc(), listener.downstream_rq_5xx.inc()),
             _ => ((), ()),
         };
+    }
+
+    /// The connection's task ended in the middle of the request.
+    fn interrupted(&mut self) {
+        let stats = &self.manager.stats;
+        stats.downstream_cx_destroy_active_rq.inc();
+        stats.downstream_cx_destroy_local_active_rq.inc();
+        self.info.flags.insert(Flags::DOWNSTREAM_CONNECTION_TERMINATION);
+        let details = match std::thread::panicking() {
+            true => "panic",
+            false => LISTENER_ENDED,
+        };
+        self.info.details = Some(details.into());
+        self.account();
     }
 
     fn log(&self, now: Instant) {

@@ -8,6 +8,7 @@ use dragoman_cluster::{Cluster, Thresholds};
 use dragoman_codec::h1::Limits;
 use dragoman_net::{Keepalive, connect};
 use dragoman_pool::{Acquired, Grant};
+use dragoman_types::Priority;
 
 use super::leg::Failure;
 use super::{Exchange, Stop, replies};
@@ -20,26 +21,27 @@ impl Exchange<'_> {
         &mut self,
         cluster: &WorkerCluster,
         host: Rc<WorkerHost>,
+        priority: Priority,
         limits: &Thresholds,
     ) -> Result<Leased, Stop> {
         let now = Instant::now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
-        let lease = match host.acquire(limits, now, cluster.config()) {
-            Acquired::Idle(client) => Leased::new(client, host),
+        let lease = match host.acquire(priority, limits, now, cluster.config()) {
+            Acquired::Idle(client) => Leased::new(client, host, priority),
             Acquired::Connect => {
                 cluster.cells.stats.upstream_rq_pending_total.inc();
-                self.open(cluster.config(), host).await?
+                self.open(cluster.config(), host, priority).await?
             }
             Acquired::Wait(waiter) => {
                 cluster.cells.stats.upstream_cx_overflow.inc();
                 cluster.cells.stats.upstream_rq_pending_total.inc();
-                let pending = Pending::new(&host);
+                let pending = Pending::new(&host, priority);
                 let grant = self.patiently(waiter, None).await?.ok_or(Stop::Gone)?;
                 drop(pending);
                 match grant {
-                    Grant::Idle(client) => Leased::new(client, host),
-                    Grant::Connect => self.open(cluster.config(), host).await?,
+                    Grant::Idle(client) => Leased::new(client, host, priority),
+                    Grant::Connect => self.open(cluster.config(), host, priority).await?,
                 }
             }
             Acquired::Overflow => {
@@ -60,14 +62,20 @@ impl Exchange<'_> {
     ) -> Result<Leased, Stop> {
         dead.fate = failure.fate();
         self.info.attempts += 1;
-        let lease = self.open(cluster.config(), dead.into_place()).await?;
+        let priority = dead.priority;
+        let lease = self.open(cluster.config(), dead.into_place(), priority).await?;
         count_request(&lease);
         Ok(lease)
     }
 
-    async fn open(&mut self, cluster: &Cluster, host: Rc<WorkerHost>) -> Result<Leased, Stop> {
+    async fn open(
+        &mut self,
+        cluster: &Cluster,
+        host: Rc<WorkerHost>,
+        priority: Priority,
+    ) -> Result<Leased, Stop> {
         let begun = Instant::now();
-        let opening = Opening::new(host);
+        let opening = Opening::new(host, priority);
         let keepalive = cluster.keepalive.map(|k| Keepalive {
             probes: k.probes,
             time: k.time,
@@ -109,60 +117,55 @@ fn count_request(lease: &Leased) {
 
 /// A connection that is being opened: its place in the pool is given back if nobody waits for it.
 struct Opening {
+    /// Whoever opens a connection waits for it. Gone once it's over.
+    pending: Option<Pending>,
     host: Rc<WorkerHost>,
-    open: bool,
+    priority: Priority,
 }
 
 impl Opening {
-    fn new(host: Rc<WorkerHost>) -> Opening {
-        host.opening();
-        host.cluster.stats.upstream_rq_pending_active.inc();
-        Opening { host, open: true }
+    fn new(host: Rc<WorkerHost>, priority: Priority) -> Opening {
+        host.opening(priority);
+        Opening { pending: Some(Pending::new(&host, priority)), host, priority }
     }
 
     fn fail(mut self, timeout: bool) {
+        self.pending = None;
         self.host.cluster.stats.upstream_rq_pending_failure_eject.inc();
-        self.end(timeout);
+        self.host.failed(self.priority, timeout);
     }
 
     fn done(mut self, client: Client, connect_ms: u64) -> Leased {
-        self.open = false;
-        self.host.cluster.stats.upstream_rq_pending_active.dec();
+        self.pending = None;
         self.host.cluster.stats.upstream_cx_connect_ms.record(connect_ms);
-        Leased::new(client, self.host.clone())
-    }
-
-    fn end(&mut self, timeout: bool) {
-        self.open = false;
-        self.host.cluster.stats.upstream_rq_pending_active.dec();
-        self.host.failed(timeout);
+        Leased::new(client, self.host.clone(), self.priority)
     }
 }
 
 /// Nobody waits for it any more: the host isn't to blame.
 impl Drop for Opening {
     fn drop(&mut self) {
-        if self.open {
-            self.open = false;
-            self.host.cluster.stats.upstream_rq_pending_active.dec();
+        if self.pending.take().is_some() {
             self.host.cluster.stats.upstream_rq_cancelled.inc();
-            self.host.cancelled();
+            self.host.cancelled(self.priority);
         }
     }
 }
 
 /// A request that waits for a connection.
-struct Pending(Rc<WorkerHost>);
+struct Pending(Rc<WorkerHost>, Priority);
 
 impl Pending {
-    fn new(host: &Rc<WorkerHost>) -> Pending {
+    fn new(host: &Rc<WorkerHost>, priority: Priority) -> Pending {
         host.cluster.stats.upstream_rq_pending_active.inc();
-        Pending(host.clone())
+        host.cluster.load(priority).pending.inc();
+        Pending(host.clone(), priority)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         self.0.cluster.stats.upstream_rq_pending_active.dec();
+        self.0.cluster.load(self.1).pending.dec();
     }
 }

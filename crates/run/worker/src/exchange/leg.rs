@@ -234,6 +234,9 @@ impl Exchange<'_> {
             if before != self.info.bytes_sent {
                 self.patience.moved(Instant::now());
             }
+            // A long transfer is seen while it goes on.
+            self.manager.count_bytes(&mut self.server.wire);
+            leased.count_bytes();
             self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
         })
         .await;

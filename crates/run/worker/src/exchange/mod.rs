@@ -22,11 +22,11 @@ use dragoman_filter::Surroundings;
 use dragoman_http_connection_manager::{Arrival, upgrade_kind};
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
-use dragoman_types::{Connection, Facts, LocalReply, StreamInfo, id};
+use dragoman_types::{Connection, Facts, LocalReply, Priority, StreamInfo, id};
 
 use crate::context::{Scratch, Worker, WorkerRoutes};
 use crate::h1::{ResponseContext, Server};
-use crate::manager::Manager;
+use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
 use crate::upstream::{Leased, WorkerCluster, WorkerHost};
 use leg::Failure;
@@ -66,6 +66,7 @@ impl From<LocalReply> for Stop {
 /// One request being served.
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Worker,
+    pub(crate) listener: &'a WorkerListener,
     pub(crate) manager: &'a Manager,
     pub(crate) connection: &'a Connection,
     pub(crate) server: &'a mut Server,
@@ -98,18 +99,21 @@ pub(crate) struct Exchange<'a> {
     /// The response's head was written.
     responded: bool,
     response_finished: bool,
+    /// Counted and logged.
+    concluded: bool,
 }
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(
         worker: &'a Worker,
-        manager: &'a Manager,
+        listener: &'a WorkerListener,
         connection: &'a Connection,
         (server, deadline): (&'a mut Server, &'a mut Deadline),
         x: &'a mut Scratch,
         incoming: Request,
         start: Instant,
     ) -> Exchange<'a> {
+        let manager = &listener.manager;
         let mut info = StreamInfo::new(worker.next_id(), worker.clock.wall(start), start);
         info.version = Some(x.request.version);
         info.downstream_header_received = incoming.field_bytes;
@@ -117,6 +121,7 @@ impl<'a> Exchange<'a> {
             (server.wire.bytes_taken - incoming.consumed as u64, server.wire.bytes_out);
         Exchange {
             worker,
+            listener,
             manager,
             connection,
             server,
@@ -140,6 +145,7 @@ impl<'a> Exchange<'a> {
             request_refused: false,
             responded: false,
             response_finished: false,
+            concluded: false,
         }
     }
 
@@ -192,10 +198,10 @@ impl<'a> Exchange<'a> {
         // Timeouts are read from the request before the edits may hide them.
         self.plan_timeouts(forward, cluster.config());
         let limits = cluster.config().thresholds[forward.priority as usize];
-        let _admitted = self.admit(&cluster, &limits)?;
+        let _admitted = self.admit(&cluster, forward.priority, &limits)?;
         self.edit_request(routes, route, entry);
         let host = self.pick(&cluster, forward)?;
-        let mut leased = self.connect(&cluster, host, &limits).await?;
+        let mut leased = self.connect(&cluster, host, forward.priority, &limits).await?;
         loop {
             self.send_head(&mut leased);
             match self.until_answer(&mut leased).await {
@@ -244,8 +250,12 @@ impl<'a> Exchange<'a> {
     fn filter_request(&mut self) -> Result<(), Stop> {
         let around = self.surroundings();
         self.filtered = true;
-        self.manager.shared.filters.request(&mut self.x.request, &mut self.info, &around)?;
-        Ok(())
+        let filters = &self.manager.shared.filters;
+        let done = filters.request(&mut self.x.request, &mut self.info, &around);
+        if self.info.health_check {
+            self.manager.stats.tracing_health_check.inc();
+        }
+        Ok(done?)
     }
 
     /// What filters may ask besides the heads.
@@ -253,6 +263,7 @@ impl<'a> Exchange<'a> {
         let shared = &self.worker.shared;
         Surroundings {
             connection: self.connection,
+            worker: self.worker.index,
             service_cluster: &shared.service_cluster,
             health_failed: shared.health_failed.load(Ordering::Relaxed),
         }
@@ -268,12 +279,18 @@ impl<'a> Exchange<'a> {
     }
 
     /// Counts the request against its cluster until it is over.
-    fn admit(&mut self, cluster: &WorkerCluster, limits: &Thresholds) -> Result<Admitted, Stop> {
-        if cluster.cells.requests() >= u64::from(limits.max_requests) {
+    fn admit(
+        &mut self,
+        cluster: &WorkerCluster,
+        priority: Priority,
+        limits: &Thresholds,
+    ) -> Result<Admitted, Stop> {
+        let active = cluster.cells.sum(priority, |load| &load.requests);
+        if active >= u64::from(limits.max_requests) {
             cluster.cells.stats.upstream_rq_active_overflow.inc();
             return Err(self.overflow("max_requests", limits.max_requests));
         }
-        Ok(Admitted::new(cluster))
+        Ok(Admitted::new(cluster, priority))
     }
 
     /// The router's own headers are added unless the configuration suppresses them.
@@ -374,7 +391,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn response_context(&mut self) -> ResponseContext {
-        if !self.close && self.worker.drain_close() {
+        if !self.close && self.worker.drain_close(self.listener) {
             self.manager.stats.downstream_cx_drain_close.inc();
             self.close = true;
         }
@@ -424,18 +441,20 @@ impl Drop for Active<'_> {
 }
 
 /// A request that counts as active at its cluster.
-pub(crate) struct Admitted(Rc<crate::upstream::ClusterCells>);
+pub(crate) struct Admitted(Rc<crate::upstream::ClusterCells>, Priority);
 
 impl Admitted {
-    fn new(cluster: &WorkerCluster) -> Admitted {
+    fn new(cluster: &WorkerCluster, priority: Priority) -> Admitted {
         cluster.cells.stats.upstream_rq_active.inc();
-        Admitted(cluster.cells.clone())
+        cluster.cells.load(priority).requests.inc();
+        Admitted(cluster.cells.clone(), priority)
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.stats.upstream_rq_active.dec();
+        self.0.load(self.1).requests.dec();
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Wire {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_taken: u64,
     pub(crate) bytes_out: u64,
+    /// Bytes (in, out) that the statistics have already.
+    counted: (u64, u64),
 }
 
 impl Wire {
@@ -69,7 +71,15 @@ impl Wire {
             bytes_in: 0,
             bytes_taken: 0,
             bytes_out: 0,
+            counted: (0, 0),
         }
+    }
+
+    /// Bytes (in, out) since the last call.
+    pub(crate) fn uncounted(&mut self) -> (u64, u64) {
+        let (read, written) = self.counted;
+        self.counted = (self.bytes_in, self.bytes_out);
+        (self.bytes_in - read, self.bytes_out - written)
     }
 
     pub(crate) fn style(&self) -> NameStyle {

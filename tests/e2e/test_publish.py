@@ -1,0 +1,184 @@
+"""Named resources replaced one by one under a running engine: what changes, what lives on.
+
+The engine runs in this process; discovery services will drive it the same way.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dragoman._core import BindError, Engine, PublishError
+from dragoman.config import load_bootstrap
+from tests.e2e.proxies import Config, bootstrap, cluster, file_log, listener, manager
+from tests.e2e.wire import OK, Wire, answering, connect, serving
+
+Change = tuple[str, str, bytes | None]
+
+#: Not loopback's: nothing can be bound there.
+ELSEWHERE = ("192.0.2.1", 80)
+
+
+def changes(listeners: list[Config], clusters: list[Config]) -> list[Change]:
+    loaded = load_bootstrap(None, json.dumps(bootstrap(listeners, clusters))).require()
+    return [(one.kind, one.name, one.payload) for one in loaded.resources()]
+
+
+def only(kind: str, all_of_them: list[Change]) -> list[Change]:
+    return [change for change in all_of_them if change[0] == kind]
+
+
+def answers(word: bytes) -> Callable[[Wire], None]:
+    return answering(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(word), word))
+
+
+class Running:
+    """A started engine."""
+
+    def __init__(self, drain_time_s: float) -> None:
+        self.engine = Engine(concurrency=1, drain_time_s=drain_time_s, file_flush_interval_ms=50)
+
+    def connect(self, name: str = "web") -> Wire:
+        (found,) = [one for one in self.engine.listeners() if one.name == name]
+        host, _, port = found.addresses[0].rpartition(":")
+        return connect((host, int(port)))
+
+    def stat(self, name: str) -> int:
+        return next((m.value for m in self.engine.stats() if m.name == name), 0)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if condition():
+                return
+            time.sleep(0.02)
+        pytest.fail("waited in vain")
+
+
+@contextmanager
+def running(first: list[Change], drain_time_s: float = 600.0) -> Iterator[Running]:
+    it = Running(drain_time_s)
+    it.engine.publish(first)
+    it.engine.start()
+    try:
+        yield it
+    finally:
+        it.engine.stop()
+
+
+def test_a_cluster_is_replaced_under_open_connections() -> None:
+    with serving(answers(b"old")) as old, serving(answers(b"new")) as new:
+        web = listener(manager())
+        with running(changes([web], [cluster(old.port)])) as it, it.connect() as client:
+            assert client.get().body == b"old"
+            done = it.engine.publish(only("cluster", changes([web], [cluster(new.port)])))
+            assert done.changes == ["cluster origin: modified"]
+            it.wait(lambda: client.get().body == b"new")
+            assert it.stat("listener_manager.listener_modified") == 0
+            assert it.stat("cluster_manager.cluster_modified") == 1
+
+
+def test_endpoints_are_replaced_alone() -> None:
+    with serving(answers(b"old")) as old, serving(answers(b"new")) as new:
+        first = changes([listener(manager())], [cluster(old.port)])
+        loaded = load_bootstrap(None, json.dumps(bootstrap([], [cluster(new.port)]))).require()
+        assignment = loaded.bootstrap.static_resources.clusters[0].load_assignment
+        with running(first) as it, it.connect() as client:
+            assert client.get().body == b"old"
+            it.engine.publish([("endpoints", "origin", assignment.SerializeToString())])
+            it.wait(lambda: client.get().body == b"new")
+
+
+def test_what_is_published_again_stays_as_it_is() -> None:
+    with serving(answers(b"ok")) as origin:
+        first = changes([listener(manager())], [cluster(origin.port)])
+        with running(first) as it, it.connect() as client:
+            client.get()
+            assert it.engine.publish(first).changes == []
+            client.get()
+            assert it.stat("cluster.origin.upstream_cx_total") == 1
+
+
+REFUSED: dict[str, Callable[[int], tuple[list[Change], type[Exception]]]] = {
+    "broken": lambda _: ([("cluster", "origin", b"\xff")], PublishError),
+    "an unknown cluster": lambda _: ([("cluster", "origin", None)], PublishError),
+    "one of many": lambda port: (
+        [*changes([], [cluster(port, name="fine")]), ("listener", "other", b"\xff")],
+        PublishError,
+    ),
+    "no such address": lambda port: (
+        changes([listener(manager(), ELSEWHERE, name="other")], [cluster(port)]),
+        BindError,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_a_refused_publish_leaves_no_trace(how: str) -> None:
+    with serving(answers(b"ok")) as origin:
+        first = changes([listener(manager())], [cluster(origin.port)])
+        wrong, error = REFUSED[how](origin.port)
+        with running(first) as it, it.connect() as client:
+            client.get()
+            with pytest.raises(error):
+                it.engine.publish(wrong)
+            assert client.get().body == b"ok"
+            with it.connect() as another:
+                assert another.get().body == b"ok"
+            assert [one.name for one in it.engine.clusters()] == ["origin"]
+            assert [one.name for one in it.engine.listeners()] == ["web"]
+            assert it.stat("cluster.origin.upstream_cx_total") == 1
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_listener_that_leaves_takes_its_connections_along(tmp_path: Path, how: str) -> None:
+    """Not before its drain time is over; what is in flight then is cut, and logged."""
+    release = threading.Event()
+
+    def slow(wire: Wire) -> None:
+        while message := wire.message():
+            assert message.target == "/" or release.wait(60)
+            wire.send(OK)
+
+    log = tmp_path / "access"
+    hcm = manager(access_log=[file_log(log, "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])
+    with serving(slow) as origin:
+        first = changes([listener(hcm)], [cluster(origin.port)])
+        other = changes([listener(manager(server_name="new"))], [cluster(origin.port)])
+        with running(first, drain_time_s=1.0) as it, it.connect() as idle, it.connect() as busy:
+            idle.get()
+            busy.send(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+            it.wait(lambda: it.stat("http.ingress.downstream_rq_active") == 1)
+            gone: list[Change] = [("listener", "web", None)]
+            it.engine.publish(gone if how == "removed" else only("listener", other))
+            assert it.stat("listener_manager.total_listeners_draining") == 1
+            assert idle.is_ended()
+            assert busy.is_ended()
+            it.wait(lambda: it.stat("listener_manager.total_listeners_draining") == 0)
+            if how == "replaced":
+                with it.connect() as another:
+                    assert another.get().fields["server"] == "new"
+            else:
+                assert it.engine.listeners() == []
+            it.wait(lambda: it.stat("cluster.origin.upstream_rq_active") == 0)
+            it.wait(lambda: len(log.read_text().splitlines()) == 2)
+            assert log.read_text().splitlines()[1].startswith("DC downstream_local_disconnect(")
+            release.set()
+
+
+def test_listeners_keep_the_order_of_the_configuration() -> None:
+    hcm = manager([{"match": {"prefix": "/"}, "direct_response": {"status": 200}}])
+    named = {name: listener(hcm, name=name) for name in ("z", "a", "m")}
+    with running(changes(list(named.values()), [])) as it:
+
+        def names() -> list[str]:
+            return [one.name for one in it.engine.listeners()]
+
+        assert names() == ["z", "a", "m"]
+        it.engine.publish(changes([listener(hcm | {"server_name": "new"}, name="a")], []))
+        assert names() == ["z", "a", "m"]
+        it.engine.publish([("listener", "z", None)])
+        assert names() == ["a", "m"]
