@@ -8,7 +8,7 @@ document are faults; merge keys ("<<") are not expanded here either.
 import re
 from typing import Any
 
-from dragoman.config.nodes import Builder, Fields, Items, Node, Scalar, TreeFault, Value
+from dragoman.config.nodes import MAX_DEPTH, Builder, Fields, Items, Node, Scalar, TreeFault, Value
 
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {
@@ -19,6 +19,7 @@ _BOOLS = {
     )
     for form in (word, word.upper(), word.capitalize())
 }  # fmt: skip
+_LIBYAML_DEPTH = "maximum nesting depth"
 # C++ stream integers with any base: 0x10 is 16, 010 is 8, and 08 is no integer.
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]*)|([1-9][0-9]*))\Z")
 
@@ -46,6 +47,11 @@ def read_yaml(text: str) -> tuple[Node | None, list[TreeFault]]:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if _LIBYAML_DEPTH in what:
+            # It looks ahead of its events, so its own limit can be met before ours.
+            raise TreeFault(
+                "DG0005", f"nested deeper than {MAX_DEPTH} levels", line, column
+            ) from None
         raise TreeFault("DG0002", f"not valid YAML: {what}", line, column) from None
     except yaml.YAMLError as error:
         raise TreeFault("DG0002", f"not valid YAML: {error}") from None
