@@ -1,7 +1,7 @@
 //! Every property over its seeds and over mutations of them, from fixed seeds of randomness: the
 //! same bytes every time.
 
-use dragoman_fuzz::PROPERTIES;
+use dragoman_fuzz::{PROPERTIES, Property};
 use fastrand::Rng;
 
 const ROUNDS: usize = 5_000;
@@ -49,17 +49,23 @@ fn every_property_holds_for_mutated_seeds() {
     for property in PROPERTIES {
         let mut random = Rng::with_seed(1);
         for seed in property.seeds {
-            (property.holds)(seed.as_bytes());
+            for piece in PIECES.iter().chain(&[""]) {
+                check(property, &[piece.as_bytes(), seed.as_bytes()].concat());
+            }
         }
         for _ in 0..ROUNDS {
             let mut bytes = random.choice(property.seeds).unwrap_or(&"").as_bytes().to_vec();
             for _ in 0..random.usize(1..6) {
                 mutate(&mut bytes, &mut random);
             }
-            let run = std::panic::catch_unwind(|| (property.holds)(&bytes));
-            assert!(run.is_ok(), "{}: {}", property.name, bytes.escape_ascii());
+            check(property, &bytes);
         }
     }
+}
+
+fn check(property: &Property, bytes: &[u8]) {
+    let run = std::panic::catch_unwind(|| (property.holds)(bytes));
+    assert!(run.is_ok(), "{}: {}", property.name, bytes.escape_ascii());
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Rng) {

@@ -1,6 +1,7 @@
 //! Message heads as every codec gives and takes them.
 
-use crate::headers::{HeaderId, Headers, id};
+use crate::header_id::{HeaderId, id};
+use crate::headers::Headers;
 
 /// The version a message arrived in, or is to be written in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

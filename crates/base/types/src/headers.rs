@@ -1,194 +1,95 @@
 //! A header table that allocates nothing in the steady state.
 //!
-//! Names that the proxy itself looks for are interned as [`HeaderId`]s, so a look-up compares small
-//! numbers; every other byte lives in one arena that is cleared, not freed, between messages. Names
-//! are stored lower-case, as HTTP/2 demands and Envoy does. HTTP/1's request line and `Host` are kept
-//! as the pseudo-headers `:method`, `:path`, `:authority` and `:scheme`, so that matchers, formatters
-//! and header edits have one place to look.
+//! Every field lies in one arena that is cleared, not freed, between messages, as the line that HTTP/1
+//! writes: `name: value` CRLF. So a head that is passed on is one copy in and one copy out; what is
+//! edited is a line further back. Names are stored lower-case, as HTTP/2 demands and Envoy does.
+//! HTTP/1's request line and `Host` are kept as the pseudo-headers `:method`, `:path`, `:authority` and
+//! `:scheme`, so that matchers, formatters and header edits have one place to look.
 
-/// An interned header name; [`id::OTHER`] stands for every name that isn't.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct HeaderId(u8);
+use crate::header_id::{HeaderId, id};
 
-macro_rules! interned {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
-        /// The interned names.
-        pub mod id {
-            use super::HeaderId;
-            /// Any name that isn't interned.
-            pub const OTHER: HeaderId = HeaderId(0);
-            interned!(@consts 1u8; $($name)+);
-        }
-        const NAMES: &[&[u8]] = &[b"", $($text.as_bytes()),+];
-    };
-    (@consts $n:expr; $head:ident $($tail:ident)*) => {
-        #[allow(missing_docs)]
-        pub const $head: HeaderId = HeaderId($n);
-        interned!(@consts $n + 1u8; $($tail)*);
-    };
-    (@consts $n:expr;) => {};
-}
+/// A set of [`HeaderId`]s; [`id::OTHER`] may be in it like any other.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct IdSet(u128);
 
-interned! {
-    METHOD = ":method",
-    PATH = ":path",
-    AUTHORITY = ":authority",
-    SCHEME = ":scheme",
-    PROTOCOL = ":protocol",
-    HOST = "host",
-    CONNECTION = "connection",
-    CONTENT_LENGTH = "content-length",
-    CONTENT_TYPE = "content-type",
-    TRANSFER_ENCODING = "transfer-encoding",
-    UPGRADE = "upgrade",
-    KEEP_ALIVE = "keep-alive",
-    PROXY_CONNECTION = "proxy-connection",
-    TE = "te",
-    TRAILER = "trailer",
-    EXPECT = "expect",
-    USER_AGENT = "user-agent",
-    ACCEPT = "accept",
-    ACCEPT_ENCODING = "accept-encoding",
-    COOKIE = "cookie",
-    SET_COOKIE = "set-cookie",
-    AUTHORIZATION = "authorization",
-    REFERER = "referer",
-    ORIGIN = "origin",
-    CACHE_CONTROL = "cache-control",
-    DATE = "date",
-    SERVER = "server",
-    LOCATION = "location",
-    VIA = "via",
-    ETAG = "etag",
-    LAST_MODIFIED = "last-modified",
-    VARY = "vary",
-    GRPC_TIMEOUT = "grpc-timeout",
-    GRPC_STATUS = "grpc-status",
-    GRPC_MESSAGE = "grpc-message",
-    X_FORWARDED_FOR = "x-forwarded-for",
-    X_FORWARDED_PROTO = "x-forwarded-proto",
-    X_FORWARDED_HOST = "x-forwarded-host",
-    X_FORWARDED_PORT = "x-forwarded-port",
-    X_FORWARDED_CLIENT_CERT = "x-forwarded-client-cert",
-    X_REQUEST_ID = "x-request-id",
-    X_CLIENT_TRACE_ID = "x-client-trace-id",
-    X_ENVOY_INTERNAL = "x-envoy-internal",
-    X_ENVOY_EXTERNAL_ADDRESS = "x-envoy-external-address",
-    X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path",
-    X_ENVOY_ORIGINAL_HOST = "x-envoy-original-host",
-    X_ENVOY_ORIGINAL_URL = "x-envoy-original-url",
-    X_ENVOY_DECORATOR_OPERATION = "x-envoy-decorator-operation",
-    X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER = "x-envoy-downstream-service-cluster",
-    X_ENVOY_DOWNSTREAM_SERVICE_NODE = "x-envoy-downstream-service-node",
-    X_ENVOY_EXPECTED_RQ_TIMEOUT_MS = "x-envoy-expected-rq-timeout-ms",
-    X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS = "x-envoy-upstream-rq-timeout-ms",
-    X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS = "x-envoy-upstream-rq-per-try-timeout-ms",
-    X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE = "x-envoy-upstream-rq-timeout-alt-response",
-    X_ENVOY_UPSTREAM_STREAM_DURATION_MS = "x-envoy-upstream-stream-duration-ms",
-    X_ENVOY_UPSTREAM_ALT_STAT_NAME = "x-envoy-upstream-alt-stat-name",
-    X_ENVOY_UPSTREAM_SERVICE_TIME = "x-envoy-upstream-service-time",
-    X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER = "x-envoy-upstream-healthchecked-cluster",
-    X_ENVOY_UPSTREAM_CANARY = "x-envoy-upstream-canary",
-    X_ENVOY_MAX_RETRIES = "x-envoy-max-retries",
-    X_ENVOY_RETRY_ON = "x-envoy-retry-on",
-    X_ENVOY_RETRY_GRPC_ON = "x-envoy-retry-grpc-on",
-    X_ENVOY_RETRIABLE_STATUS_CODES = "x-envoy-retriable-status-codes",
-    X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names",
-    X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT = "x-envoy-hedge-on-per-try-timeout",
-    X_ENVOY_ATTEMPT_COUNT = "x-envoy-attempt-count",
-    X_ENVOY_IS_TIMEOUT_RETRY = "x-envoy-is-timeout-retry",
-    X_ENVOY_DEGRADED = "x-envoy-degraded",
-    X_ENVOY_OVERLOADED = "x-envoy-overloaded",
-    X_ENVOY_LOCAL_OVERLOADED = "x-envoy-local-overloaded",
-    X_ENVOY_RATELIMITED = "x-envoy-ratelimited",
-    X_ENVOY_IMMEDIATE_HEALTH_CHECK_FAIL = "x-envoy-immediate-health-check-fail",
-    X_ENVOY_FORCE_TRACE = "x-envoy-force-trace",
-    X_ENVOY_IP_TAGS = "x-envoy-ip-tags",
-}
+impl IdSet {
+    pub const ALL: IdSet = IdSet(u128::MAX);
 
-const LONGEST: usize = 48;
-const _: () = assert!(NAMES.len() <= 128, "sets of ids are 128 bits wide");
-
-/// For each name length, the ids of that length: `BY_LENGTH[len]` is a range of `ORDERED`.
-const ORDERED: [u8; NAMES.len() - 1] = order_by_length();
-const BY_LENGTH: [(u8, u8); LONGEST] = ranges_by_length();
-
-const fn order_by_length() -> [u8; NAMES.len() - 1] {
-    let mut out = [0u8; NAMES.len() - 1];
-    let (mut len, mut at) = (0, 0);
-    while len < LONGEST {
-        let mut i = 1;
-        while i < NAMES.len() {
-            if NAMES[i].len() == len {
-                out[at] = i as u8;
-                at += 1;
-            }
-            i += 1;
-        }
-        len += 1;
-    }
-    assert!(at == out.len(), "a name is longer than LONGEST");
-    out
-}
-
-const fn ranges_by_length() -> [(u8, u8); LONGEST] {
-    let mut out = [(0u8, 0u8); LONGEST];
-    let (mut len, mut at) = (0, 0u8);
-    while len < LONGEST {
-        let start = at;
-        while (at as usize) < ORDERED.len() && NAMES[ORDERED[at as usize] as usize].len() == len {
+    pub const fn of(ids: &[HeaderId]) -> IdSet {
+        let mut bits = 0u128;
+        let mut at = 0;
+        while at < ids.len() {
+            bits |= 1 << ids[at].index();
             at += 1;
         }
-        out[len] = (start, at);
-        len += 1;
+        IdSet(bits)
     }
-    out
+
+    #[inline]
+    pub const fn has(self, id: HeaderId) -> bool {
+        self.0 & (1 << id.index()) != 0
+    }
+
+    #[inline]
+    pub const fn insert(&mut self, id: HeaderId) {
+        self.0 |= 1 << id.index();
+    }
+
+    #[inline]
+    const fn take(&mut self, id: HeaderId) {
+        self.0 &= !(1 << id.index());
+    }
+
+    #[inline]
+    pub const fn meets(self, other: IdSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[must_use]
+    pub const fn without(self, other: IdSet) -> IdSet {
+        IdSet(self.0 & !other.0)
+    }
+
+    #[must_use]
+    pub const fn union(self, other: IdSet) -> IdSet {
+        IdSet(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub const fn intersection(self, other: IdSet) -> IdSet {
+        IdSet(self.0 & other.0)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = HeaderId> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let index = (left != 0).then(|| left.trailing_zeros() as u8)?;
+            left &= left - 1;
+            HeaderId::from_index(index)
+        })
+    }
 }
 
-impl HeaderId {
-    /// The id of `name` in any case, or [`id::OTHER`].
-    #[inline]
-    pub fn of(name: &[u8]) -> HeaderId {
-        let Some(&(start, end)) = BY_LENGTH.get(name.len()) else { return id::OTHER };
-        for &candidate in &ORDERED[start as usize..end as usize] {
-            if NAMES[candidate as usize].eq_ignore_ascii_case(name) {
-                return HeaderId(candidate);
-            }
-        }
-        id::OTHER
-    }
-
-    /// The lower-case name; empty for [`id::OTHER`].
-    #[inline]
-    pub fn name(self) -> &'static [u8] {
-        NAMES[self.0 as usize]
-    }
-
-    /// A number below 128, for sets of ids.
-    #[inline]
-    pub const fn index(self) -> u8 {
-        self.0
-    }
-
-    /// `:method` and its kind: never written as a header field of HTTP/1.
-    #[inline]
-    pub fn is_pseudo(self) -> bool {
-        self.0 >= id::METHOD.0 && self.0 <= id::PROTOCOL.0
-    }
-}
-
-/// A place in the arena.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    at: u32,
-    len: u32,
-}
-
+/// One field: where its line begins in the arena, and where its value is. Pseudo-headers other than
+/// `:authority` are values without a line.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: HeaderId,
-    name: Span,
-    value: Span,
+    line: u32,
+    value: u32,
+    value_len: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn has_line(&self) -> bool {
+        !self.id.is_pseudo() || self.id == id::AUTHORITY
+    }
+
+    #[inline]
+    fn end(&self) -> u32 {
+        self.value + self.value_len
+    }
 }
 
 /// An ordered multimap of header fields. Names are lower-case; values are any bytes that the codec
@@ -197,6 +98,8 @@ struct Entry {
 pub struct Headers {
     arena: Vec<u8>,
     entries: Vec<Entry>,
+    present: IdSet,
+    repeated: IdSet,
 }
 
 /// Which fields a name means: an interned id, or a spelled name that has none.
@@ -265,6 +168,40 @@ impl HeaderName {
     }
 }
 
+/// Lines that were copied into a table as one block, to be taken in one by one.
+#[derive(Debug)]
+pub struct Block<'h> {
+    headers: &'h mut Headers,
+    at: usize,
+}
+
+impl Block<'_> {
+    /// Takes in the line that begins at `name` in the block: `name_len` bytes, `": "`, a value of
+    /// `value_len` bytes at `value`, CRLF. The name may be in any case. Gives its id (`host` for
+    /// `:authority`).
+    #[inline]
+    pub fn line(
+        &mut self,
+        name: usize,
+        name_len: usize,
+        value: usize,
+        value_len: usize,
+    ) -> HeaderId {
+        let line = self.at + name;
+        let text = &mut self.headers.arena[line..line + name_len];
+        text.make_ascii_lowercase();
+        let found = HeaderId::of_lower(text);
+        let id = if found == id::HOST { id::AUTHORITY } else { found };
+        self.headers.insert(Entry {
+            id,
+            line: line as u32,
+            value: (self.at + value) as u32,
+            value_len: value_len as u32,
+        });
+        found
+    }
+}
+
 impl Headers {
     pub fn new() -> Headers {
         Headers::default()
@@ -274,13 +211,13 @@ impl Headers {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
+        (self.present, self.repeated) = Default::default();
     }
 
     /// Gives memory back if a large message made it grow past `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         if self.arena.capacity() > bytes {
-            self.arena = Vec::new();
-            self.entries = Vec::new();
+            *self = Headers::default();
         }
     }
 
@@ -292,136 +229,209 @@ impl Headers {
         self.entries.is_empty()
     }
 
+    /// The ids of the fields.
+    #[inline]
+    pub fn present(&self) -> IdSet {
+        self.present
+    }
+
+    /// The interned ids that more than one field had; fields that were removed since still count.
+    #[inline]
+    pub fn repeated(&self) -> IdSet {
+        self.repeated.without(IdSet::of(&[id::OTHER]))
+    }
+
     /// The bytes of names and values as HTTP/2 counts them, without per-field overhead.
     pub fn byte_size(&self) -> u64 {
         self.iter().map(|(_, name, value)| (name.len() + value.len()) as u64).sum()
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Span {
-        let at = self.arena.len() as u32;
-        self.arena.extend_from_slice(bytes);
-        Span { at, len: bytes.len() as u32 }
+    #[inline]
+    fn insert(&mut self, entry: Entry) {
+        if self.present.has(entry.id) {
+            self.repeated.insert(entry.id);
+        }
+        self.present.insert(entry.id);
+        self.entries.push(entry);
     }
 
-    fn store_lower(&mut self, bytes: &[u8]) -> Span {
-        let span = self.store(bytes);
-        self.arena[span.at as usize..].make_ascii_lowercase();
-        span
+    /// Writes a line whose value is still to come; gives where it begins.
+    #[inline]
+    fn begin(&mut self, id: HeaderId, name: &[u8]) -> u32 {
+        let line = self.arena.len() as u32;
+        let name = match id {
+            id::OTHER => name,
+            id::AUTHORITY => b"host",
+            pseudo if pseudo.is_pseudo() => return line,
+            known => known.name(),
+        };
+        self.arena.extend_from_slice(name);
+        self.arena.extend_from_slice(b": ");
+        line
+    }
+
+    /// Ends the line whose value begins at `value`.
+    #[inline]
+    fn finish(&mut self, id: HeaderId, line: u32, value: u32) -> Entry {
+        let value_len = self.arena.len() as u32 - value;
+        self.arena.extend_from_slice(b"\r\n");
+        Entry { id, line, value, value_len }
     }
 
     #[inline]
-    fn bytes(&self, span: Span) -> &[u8] {
-        &self.arena[span.at as usize..(span.at + span.len) as usize]
+    fn store(&mut self, id: HeaderId, name: &[u8], value: &[u8]) -> Entry {
+        let line = self.begin(id, name);
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(value);
+        self.finish(id, line, at)
+    }
+
+    #[inline]
+    fn value_of(&self, entry: &Entry) -> &[u8] {
+        &self.arena[entry.value as usize..entry.end() as usize]
     }
 
     #[inline]
     fn name_of(&self, entry: &Entry) -> &[u8] {
-        if entry.id == id::OTHER { self.bytes(entry.name) } else { entry.id.name() }
+        if entry.id == id::OTHER { self.line_name(entry) } else { entry.id.name() }
+    }
+
+    #[inline]
+    fn line_name(&self, entry: &Entry) -> &[u8] {
+        &self.arena[entry.line as usize..entry.value as usize - 2]
     }
 
     #[inline]
     fn is(&self, entry: &Entry, name: Name<'_>) -> bool {
         match name {
             Name::Id(id) => entry.id == id,
-            Name::Other(text) => entry.id == id::OTHER && self.bytes(entry.name) == text,
+            Name::Other(text) => entry.id == id::OTHER && self.line_name(entry) == text,
         }
+    }
+
+    #[inline]
+    fn may_have(&self, name: Name<'_>) -> bool {
+        match name {
+            Name::Id(id) => self.present.has(id),
+            Name::Other(_) => self.present.has(id::OTHER),
+        }
+    }
+
+    fn position(&self, name: Name<'_>) -> Option<usize> {
+        if !self.may_have(name) {
+            return None;
+        }
+        self.entries.iter().position(|e| self.is(e, name))
+    }
+
+    /// Copies lines of HTTP/1 as they are; [`Block::line`] then says where each one is.
+    pub fn adopt_block(&mut self, lines: &[u8]) -> Block<'_> {
+        let at = self.arena.len();
+        self.arena.extend_from_slice(lines);
+        Block { headers: self, at }
     }
 
     /// Appends a field whose name may be in any case.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let id = HeaderId::of(name);
-        let name = if id == id::OTHER { self.store_lower(name) } else { Span::default() };
-        let value = self.store(value);
-        self.entries.push(Entry { id, name, value });
+        let entry = self.store(id, name, value);
+        if id == id::OTHER {
+            let line = entry.line as usize;
+            self.arena[line..line + name.len()].make_ascii_lowercase();
+        }
+        self.insert(entry);
     }
 
     /// Appends a field.
     pub fn append<'a>(&mut self, name: impl Into<Name<'a>>, value: &[u8]) {
-        let entry = match name.into() {
-            Name::Id(id) => Entry { id, name: Span::default(), value: self.store(value) },
-            Name::Other(text) => {
-                let name = self.store(text);
-                Entry { id: id::OTHER, name, value: self.store(value) }
-            }
+        let (id, text) = match name.into() {
+            Name::Id(id) => (id, &b""[..]),
+            Name::Other(text) => (id::OTHER, text),
         };
-        self.entries.push(entry);
+        let entry = self.store(id, text, value);
+        self.insert(entry);
     }
 
     /// Puts `value` into the first field of this name and drops the others, or appends one.
     pub fn set<'a>(&mut self, name: impl Into<Name<'a>>, value: &[u8]) {
         let name = name.into();
-        match self.entries.iter().position(|e| self.is(e, name)) {
-            Some(first) => {
-                let span = self.store(value);
-                self.entries[first].value = span;
-                self.remove_after(first + 1, name);
-            }
-            None => self.append(name, value),
-        }
+        let Some(first) = self.position(name) else { return self.append(name, value) };
+        let (id, text) = match name {
+            Name::Id(id) => (id, &b""[..]),
+            Name::Other(text) => (id::OTHER, text),
+        };
+        self.entries[first] = self.store(id, text, value);
+        self.remove_after(first + 1, name);
     }
 
     /// Joins `value` to the first field of this name with `separator`, or appends a field.
     pub fn join<'a>(&mut self, name: impl Into<Name<'a>>, separator: &[u8], value: &[u8]) {
         let name = name.into();
-        let Some(first) = self.entries.iter().position(|e| self.is(e, name)) else {
-            return self.append(name, value);
-        };
-        let old = self.entries[first].value;
-        let at = self.arena.len() as u32;
-        self.arena.extend_from_within(old.at as usize..(old.at + old.len) as usize);
+        let Some(first) = self.position(name) else { return self.append(name, value) };
+        let old = self.entries[first];
+        let line = self.arena.len() as u32;
+        // The name is copied along with the old value.
+        self.arena.extend_from_within(old.line as usize..old.end() as usize);
         self.arena.extend_from_slice(separator);
         self.arena.extend_from_slice(value);
-        self.entries[first].value = Span { at, len: self.arena.len() as u32 - at };
+        self.entries[first] = self.finish(old.id, line, line + (old.value - old.line));
     }
 
-    fn remove_after(&mut self, from: usize, name: Name<'_>) -> bool {
-        let arena = &self.arena;
-        let before = self.entries.len();
-        let mut index = 0;
+    fn remove_after(&mut self, from: usize, name: Name<'_>) {
+        let (arena, mut index) = (&self.arena, 0);
         self.entries.retain(|entry| {
             index += 1;
             let matches = match name {
                 Name::Id(id) => entry.id == id,
                 Name::Other(text) => {
-                    let at = entry.name.at as usize;
-                    entry.id == id::OTHER && &arena[at..at + entry.name.len as usize] == text
+                    let name = entry.line as usize..(entry.value as usize).saturating_sub(2);
+                    entry.id == id::OTHER && &arena[name] == text
                 }
             };
             index <= from || !matches
         });
-        before != self.entries.len()
     }
 
     /// Removes every field of this name; tells whether there was one.
     pub fn remove<'a>(&mut self, name: impl Into<Name<'a>>) -> bool {
         let name = name.into();
-        if !self.contains(name) {
-            return false;
+        let Some(first) = self.position(name) else { return false };
+        self.remove_after(first, name);
+        if let Name::Id(id) = name {
+            self.present.take(id);
         }
-        self.remove_after(0, name)
+        true
     }
 
     /// Keeps the fields for which `keep(id, name, value)` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(HeaderId, &[u8], &[u8]) -> bool) {
-        let arena = &self.arena;
-        let text = |s: Span| &arena[s.at as usize..(s.at + s.len) as usize];
-        self.entries.retain(|e| {
-            let name = if e.id == id::OTHER { text(e.name) } else { e.id.name() };
-            keep(e.id, name, text(e.value))
+        let Headers { arena, entries, present, .. } = self;
+        *present = IdSet::default();
+        entries.retain(|e| {
+            let name = match e.id {
+                id::OTHER => &arena[e.line as usize..e.value as usize - 2],
+                known => known.name(),
+            };
+            let kept = keep(e.id, name, &arena[e.value as usize..e.end() as usize]);
+            if kept {
+                present.insert(e.id);
+            }
+            kept
         });
     }
 
     #[inline]
     pub fn contains<'a>(&self, name: impl Into<Name<'a>>) -> bool {
-        let name = name.into();
-        self.entries.iter().any(|e| self.is(e, name))
+        match name.into() {
+            Name::Id(id) => self.present.has(id),
+            other => self.position(other).is_some(),
+        }
     }
 
     /// The first field's value.
     #[inline]
     pub fn get<'a>(&self, name: impl Into<Name<'a>>) -> Option<&[u8]> {
-        let name = name.into();
-        self.entries.iter().find(|e| self.is(e, name)).map(|e| self.bytes(e.value))
+        self.position(name.into()).map(|at| self.value_of(&self.entries[at]))
     }
 
     /// Every value of this name, in order.
@@ -430,13 +440,28 @@ impl Headers {
         name: impl Into<Name<'n>>,
     ) -> impl Iterator<Item = &'s [u8]> + 's {
         let name = name.into();
-        self.entries.iter().filter(move |e| self.is(e, name)).map(|e| self.bytes(e.value))
+        self.entries.iter().filter(move |e| self.is(e, name)).map(|e| self.value_of(e))
     }
 
     /// All fields in order as (id, lower-case name, value), pseudo-headers included.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (HeaderId, &[u8], &[u8])> {
-        self.entries.iter().map(|e| (e.id, self.name_of(e), self.bytes(e.value)))
+        self.entries.iter().map(|e| (e.id, self.name_of(e), self.value_of(e)))
+    }
+
+    /// The fields for which `keep` holds as HTTP/1 writes them, pseudo-headers but the host left out:
+    /// pieces of whole lines, each as long as what lies together.
+    pub fn lines(&self, keep: impl Fn(HeaderId) -> bool) -> impl Iterator<Item = &[u8]> {
+        let mut entries =
+            self.entries.iter().filter(move |e| e.has_line() && keep(e.id)).peekable();
+        std::iter::from_fn(move || {
+            let first = entries.next()?;
+            let mut end = first.end() + 2;
+            while let Some(next) = entries.next_if(|next| next.line == end) {
+                end = next.end() + 2;
+            }
+            Some(&self.arena[first.line as usize..end as usize])
+        })
     }
 }
 
@@ -450,14 +475,13 @@ mod tests {
     }
 
     #[test]
-    fn every_interned_name_finds_itself_in_any_case() {
-        for (index, name) in NAMES.iter().enumerate().skip(1) {
-            assert_eq!(HeaderId::of(name), HeaderId(index as u8));
-            assert_eq!(HeaderId::of(&name.to_ascii_uppercase()).name(), *name);
-        }
-        assert_eq!(HeaderId::of(b""), id::OTHER);
-        assert_eq!(HeaderId::of(&[b'x'; 4000]), id::OTHER);
-        assert_eq!(HeaderId::of(b"x-unknown"), id::OTHER);
+    fn a_set_holds_what_was_put_in() {
+        let mut set = IdSet::of(&[id::COOKIE, id::X_ENVOY_IP_TAGS]);
+        assert!(set.has(id::COOKIE) && set.has(id::X_ENVOY_IP_TAGS) && !set.has(id::HOST));
+        set.insert(id::HOST);
+        assert!(set.has(id::HOST) && set.meets(IdSet::of(&[id::HOST])));
+        assert!(!set.meets(IdSet::of(&[id::VIA])));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [id::HOST, id::COOKIE, id::X_ENVOY_IP_TAGS]);
     }
 
     #[test]
@@ -495,5 +519,40 @@ mod tests {
     fn host_in_configuration_means_authority() {
         assert_eq!(HeaderName::new("Host").id(), id::AUTHORITY);
         assert_eq!(HeaderName::new("X-Thing").as_bytes(), b"x-thing");
+    }
+
+    #[test]
+    fn lines_that_follow_each_other_are_read_as_they_came() {
+        let text = b"Host: a\r\nX-Y: z\r\nAccept: b\r\n\r\n";
+        let mut h = Headers::new();
+        h.append(id::METHOD, b"GET");
+        let mut block = h.adopt_block(text);
+        block.line(0, 4, 6, 1);
+        block.line(9, 3, 14, 1);
+        block.line(17, 6, 25, 1);
+        assert_eq!(h.get(id::AUTHORITY), Some(&b"a"[..]));
+        assert_eq!(h.get(&b"x-y"[..]), Some(&b"z"[..]));
+        h.append(id::DATE, b"now");
+        h.append(id::SCHEME, b"http");
+        h.append(&b"x-b"[..], b"c");
+        let lines: Vec<_> = h.lines(|_| true).collect();
+        let wanted: [&[u8]; 2] = [b"host: a\r\nx-y: z\r\naccept: b\r\n\r\n", b"x-b: c\r\n"];
+        assert_eq!(lines[0], b"host: a\r\nx-y: z\r\naccept: b\r\n");
+        assert_eq!(lines[1..], [b"date: now\r\n", wanted[1]]);
+        h.remove(&b"x-y"[..]);
+        let lines: Vec<_> = h.lines(|id| id != id::DATE).collect();
+        assert_eq!(lines, [&b"host: a\r\n"[..], b"accept: b\r\n", b"x-b: c\r\n"]);
+    }
+
+    #[test]
+    fn what_is_there_is_known_without_looking() {
+        let mut h = Headers::new();
+        h.append(id::COOKIE, b"a");
+        h.append(id::COOKIE, b"b");
+        assert!(h.present().has(id::COOKIE) && !h.present().has(id::VIA));
+        h.retain(|_, _, value| value == b"b");
+        assert!(h.present().has(id::COOKIE));
+        h.remove(id::COOKIE);
+        assert!(!h.present().has(id::COOKIE) && h.get(id::COOKIE).is_none());
     }
 }

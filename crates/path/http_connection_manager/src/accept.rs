@@ -8,11 +8,11 @@ use std::net::IpAddr;
 
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{
-    Connection, Flags, HeaderId, LocalReply, RequestHead, StreamInfo, Version, id,
+    Connection, Flags, HeaderId, IdSet, LocalReply, RequestHead, StreamInfo, Version, id,
 };
 
 use crate::config::{Config, Underscores};
-use crate::ids::{IdSet, Seen, join_repeated};
+use crate::ids::{Seen, join_repeated};
 use crate::path::{BadPath, Outcome};
 use crate::target::{self, BadTarget};
 use crate::{hop_by_hop, host, sanitize};
@@ -125,8 +125,8 @@ impl Config {
         if http1 && !connect && !target::is_well_formed(head.path()) {
             return Err(by_codec(400, BadTarget::Malformed.details()));
         }
-        accepted.dropped_underscores = self.underscores(head, seen)?;
-        join_repeated(&mut head.headers, seen, JOINED, &mut scratch.a);
+        accepted.dropped_underscores = self.underscores(head)?;
+        join_repeated(&mut head.headers, seen.twice, JOINED, &mut scratch.a);
         if !http1 {
             accepted.upgrade = connect;
             return Ok(());
@@ -156,8 +156,13 @@ impl Config {
         Ok(())
     }
 
-    fn underscores(&self, head: &mut RequestHead, seen: &Seen) -> Result<u32, LocalReply> {
-        if !seen.underscore || self.underscores == Underscores::Allow {
+    fn underscores(&self, head: &mut RequestHead) -> Result<u32, LocalReply> {
+        if self.underscores == Underscores::Allow {
+            return Ok(0);
+        }
+        // No interned name has an underscore.
+        let odd = |(id, name, _): (HeaderId, &[u8], &[u8])| id == id::OTHER && name.contains(&b'_');
+        if !head.headers.iter().any(odd) {
             return Ok(0);
         }
         if self.underscores == Underscores::Reject {

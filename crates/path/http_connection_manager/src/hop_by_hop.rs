@@ -1,8 +1,6 @@
 //! Fields that concern one connection only: what `Connection` nominates, `TE`, upgrades.
 
-use dragoman_types::{Headers, id};
-
-use crate::ids::IdSet;
+use dragoman_types::{Headers, IdSet, id};
 
 /// Envoy refuses a head that nominates this many fields or more.
 const MAX_NOMINATED: usize = 10;

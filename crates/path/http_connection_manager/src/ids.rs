@@ -1,71 +1,18 @@
-//! Sets of interned header names: one pass over a head tells which steps have nothing to do.
+//! What a head holds at a glance: one pass tells which steps have nothing to do.
 
-use dragoman_types::{HeaderId, Headers, id};
+use dragoman_types::{Headers, IdSet};
 
-/// A set of [`HeaderId`]s; [`id::OTHER`] may be in it like any other.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct IdSet(u128);
-
-impl IdSet {
-    pub(crate) const fn of(ids: &[HeaderId]) -> IdSet {
-        let mut bits = 0u128;
-        let mut at = 0;
-        while at < ids.len() {
-            bits |= 1 << ids[at].index();
-            at += 1;
-        }
-        IdSet(bits)
-    }
-
-    #[inline]
-    pub(crate) fn has(self, id: HeaderId) -> bool {
-        self.0 & (1 << id.index()) != 0
-    }
-
-    #[inline]
-    pub(crate) fn insert(&mut self, id: HeaderId) {
-        self.0 |= 1 << id.index();
-    }
-
-    #[inline]
-    pub(crate) fn meets(self, other: IdSet) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(crate) const ALL: IdSet = IdSet(u128::MAX);
-
-    pub(crate) const fn without(self, other: IdSet) -> IdSet {
-        IdSet(self.0 & !other.0)
-    }
-
-    pub(crate) const fn union(self, other: IdSet) -> IdSet {
-        IdSet(self.0 | other.0)
-    }
-}
-
-/// Which interned names a head had when it was looked at. Steps that remove fields leave this as it
-/// is: "seen" means "worth looking", "not seen" means "not there unless a step added it".
+/// Which names a head had when it came. Steps that remove fields leave this as it is: "seen" means
+/// "worth looking", "not seen" means "not there unless a step added it".
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Seen {
     pub(crate) any: IdSet,
     pub(crate) twice: IdSet,
-    /// A field name holds an underscore.
-    pub(crate) underscore: bool,
 }
 
 impl Seen {
     pub(crate) fn in_request(headers: &Headers) -> Seen {
-        let mut seen = Seen::default();
-        for (id, name, _) in headers.iter() {
-            // No interned name has an underscore.
-            if id == id::OTHER {
-                seen.underscore |= name.contains(&b'_');
-            } else if seen.any.has(id) {
-                seen.twice.insert(id);
-            }
-            seen.any.insert(id);
-        }
-        seen
+        Seen { any: headers.present(), twice: headers.repeated() }
     }
 }
 
@@ -73,17 +20,11 @@ impl Seen {
 /// Matchers, formatters and the origin then see one field.
 pub(crate) fn join_repeated(
     headers: &mut Headers,
-    seen: &Seen,
+    twice: IdSet,
     which: IdSet,
     joined: &mut Vec<u8>,
 ) {
-    let mut left = seen.twice.0 & which.0;
-    while left != 0 {
-        let index = left.trailing_zeros() as u8;
-        left &= left - 1;
-        let Some(id) = headers.iter().map(|(id, ..)| id).find(|id| id.index() == index) else {
-            continue;
-        };
+    for id in twice.intersection(which).iter() {
         joined.clear();
         for (nth, value) in headers.get_all(id).enumerate() {
             if nth > 0 {
@@ -98,15 +39,7 @@ pub(crate) fn join_repeated(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_set_holds_what_was_put_in() {
-        let mut set = IdSet::of(&[id::COOKIE, id::X_ENVOY_IP_TAGS]);
-        assert!(set.has(id::COOKIE) && set.has(id::X_ENVOY_IP_TAGS) && !set.has(id::HOST));
-        set.insert(id::HOST);
-        assert!(set.has(id::HOST) && set.meets(IdSet::of(&[id::HOST])));
-        assert!(!set.meets(IdSet::of(&[id::VIA])));
-    }
+    use dragoman_types::id;
 
     #[test]
     fn repeated_fields_become_one_and_cookies_stay() {
@@ -116,9 +49,8 @@ mod tests {
         }
         headers.push(b"COOKIE", b"b");
         let seen = Seen::in_request(&headers);
-        join_repeated(&mut headers, &seen, IdSet::of(&[id::ACCEPT]), &mut Vec::new());
+        join_repeated(&mut headers, seen.twice, IdSet::of(&[id::ACCEPT]), &mut Vec::new());
         let all: Vec<_> = headers.iter().map(|(_, n, v)| [n, b"=", v].concat()).collect();
         assert_eq!(all, [&b"accept=1,2"[..], b"x-y=a", b"cookie=a", b"cookie=b"]);
-        assert!(!seen.underscore);
     }
 }

@@ -1,11 +1,11 @@
 //! A response head on its way to the client: what concerns one hop only goes, what names us comes.
 
-use dragoman_types::{RequestHead, ResponseHead, id};
+use dragoman_types::{IdSet, RequestHead, ResponseHead, id};
 
 use crate::accept::{Scratch, is_dropped};
 use crate::config::{Config, ServerHeader};
 use crate::hop_by_hop;
-use crate::ids::{IdSet, Seen, join_repeated};
+use crate::ids::join_repeated;
 
 /// What Envoy's header table joins in responses.
 const JOINED: IdSet = IdSet::of(&[
@@ -41,9 +41,9 @@ impl Config {
     /// Repeated fields of an origin's response that Envoy's header table joins with commas become
     /// one; edits, logs and the client then see one.
     pub fn join_response(&self, response: &mut ResponseHead, scratch: &mut Scratch) {
-        let seen = Seen::in_request(&response.headers);
-        if seen.twice.meets(JOINED) {
-            join_repeated(&mut response.headers, &seen, JOINED, scratch.text());
+        let twice = response.headers.repeated();
+        if twice.meets(JOINED) {
+            join_repeated(&mut response.headers, twice, JOINED, scratch.text());
         }
     }
 
@@ -56,8 +56,7 @@ impl Config {
         date: &[u8],
     ) {
         let headers = &mut response.headers;
-        let mut any = IdSet::default();
-        headers.iter().for_each(|(id, ..)| any.insert(id));
+        let any = headers.present();
         if !any.has(id::DATE) {
             headers.append(id::DATE, date);
         }

@@ -1,9 +1,7 @@
 //! What a client may not tell us: fields by which Envoys command each other are taken off requests
 //! that come from outside. The lists are what a real Envoy 1.40 takes off.
 
-use dragoman_types::id;
-
-use crate::ids::IdSet;
+use dragoman_types::{IdSet, id};
 
 /// From every request: only we say whether it is an inner one.
 pub(crate) const ALWAYS: IdSet = IdSet::of(&[id::X_ENVOY_INTERNAL]);

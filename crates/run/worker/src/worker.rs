@@ -5,14 +5,15 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, sync_channel};
 use std::time::{Duration, Instant};
 
 use dragoman_loggers::LogBuffers;
 use dragoman_net::{Bound, Listener};
 use rustc_hash::FxHashMap;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::AbortHandle;
 
 use crate::context::{Shared, Worker};
 use crate::manager::WorkerListener;
@@ -63,16 +64,23 @@ impl Handle {
         let (commands, inbox) = unbounded_channel();
         let load = Arc::new(Load::default());
         let seen = load.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (begun, began) = sync_channel(1);
         let thread =
             std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(move || {
+                let built =
+                    Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+                let runtime = match built {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(begun.send(Err(error))),
+                };
+                let _ = begun.send(Ok(()));
                 let worker = Rc::new(Worker::new(index, workers, shared, logs));
-                let tasks = LocalSet::new();
-                tasks.block_on(&runtime, run(worker.clone(), inbox, seen, flush));
+                runtime.block_on(run(worker.clone(), inbox, seen, flush));
                 // What is still being served ends here, and is logged.
-                drop(tasks);
+                drop(runtime);
                 worker.logs.borrow_mut().flush();
             })?;
+        began.recv().unwrap_or_else(|gone| Err(std::io::Error::other(gone)))?;
         Ok(Handle { commands, load, thread: Some(thread) })
     }
 

@@ -1,6 +1,6 @@
 //! What request and response heads share: where a head ends, and which fields decide framing.
 
-use dragoman_types::{HeaderId, id};
+use dragoman_types::{HeaderId, Headers, id};
 use memchr::memchr;
 
 use super::error::ParseError;
@@ -45,6 +45,65 @@ pub(super) fn find_end(
     if buf.len() >= limits.head_bytes { Err(ParseError::HeadTooLarge) } else { Ok(None) }
 }
 
+/// Takes the fields that a parser found in `bytes` into `headers`, and what they say about framing.
+/// Lines as HTTP/1 writes them are copied at once; others one by one.
+pub(super) fn take_fields(
+    bytes: &[u8],
+    parsed: &[httparse::Header<'_>],
+    headers: &mut Headers,
+) -> Result<FramingFields, ParseError> {
+    let mut fields = FramingFields::default();
+    if let Some(lines) = plain_lines(bytes, parsed) {
+        let mut block = headers.adopt_block(lines);
+        for field in parsed {
+            let (name, value) = (offset(lines, field.name.as_bytes()), offset(lines, field.value));
+            let id = block.line(name, field.name.len(), value, field.value.len());
+            fields.note(id, field.name.len(), field.value)?;
+        }
+        return Ok(fields);
+    }
+    for field in parsed {
+        let id = HeaderId::of(field.name.as_bytes());
+        fields.note(id, field.name.len(), field.value)?;
+        match id {
+            id::OTHER => headers.push(field.name.as_bytes(), field.value),
+            id::HOST => headers.append(id::AUTHORITY, field.value),
+            known => headers.append(known, field.value),
+        }
+    }
+    Ok(fields)
+}
+
+/// The lines of the fields of a head, if each is `name: value` CRLF and nothing else stands between
+/// the start line and the head's end: then no line can end in another way, and none is folded.
+pub(super) fn plain_lines<'b>(
+    bytes: &'b [u8],
+    parsed: &[httparse::Header<'_>],
+) -> Option<&'b [u8]> {
+    let Some(first) = parsed.first() else {
+        return bytes.ends_with(b"\r\n\r\n").then_some(&[]);
+    };
+    let start = offset(bytes, first.name.as_bytes());
+    let lines = &bytes[start..];
+    let mut at = 0;
+    for field in parsed {
+        let end = at + field.name.len();
+        let plain = offset(lines, field.name.as_bytes()) == at
+            && offset(lines, field.value) == end + 2
+            && lines[end..].starts_with(b": ");
+        at = end + 2 + field.value.len() + 2;
+        if !plain || lines.get(at - 2..at) != Some(b"\r\n") {
+            return None;
+        }
+    }
+    (bytes[..start].ends_with(b"\r\n") && lines[at..] == *b"\r\n").then_some(lines)
+}
+
+/// Where `part`, a slice of `whole`, begins in it.
+fn offset(whole: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize)
+}
+
 /// What the fields say about framing, gathered field by field.
 #[derive(Default)]
 pub(super) struct FramingFields {
@@ -60,13 +119,9 @@ pub(super) struct FramingFields {
 }
 
 impl FramingFields {
-    pub(super) fn note(
-        &mut self,
-        id: HeaderId,
-        name: &str,
-        value: &[u8],
-    ) -> Result<(), ParseError> {
-        self.bytes += (name.len() + value.len() + 3) as u64;
+    #[inline]
+    fn note(&mut self, id: HeaderId, name_len: usize, value: &[u8]) -> Result<(), ParseError> {
+        self.bytes += (name_len + value.len() + 3) as u64;
         match id {
             id::CONTENT_LENGTH => {
                 let length = content_length(value)?;

@@ -1,11 +1,14 @@
 //! Request heads.
 
-use dragoman_types::{HeaderId, RequestHead, Version, id};
+use dragoman_types::{RequestHead, Version, id};
 use std::mem::MaybeUninit;
 
 use super::body::Framing;
 use super::error::ParseError;
-use super::head::{FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse};
+use super::head::{
+    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, plain_lines,
+    take_fields,
+};
 
 /// What a request head said to the codec; the rest went into the [`RequestHead`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,11 @@ pub fn parse_request(
     limits: &Limits,
     head: &mut RequestHead,
 ) -> Result<Option<Request>, ParseError> {
+    if *scanned == 0
+        && let Some(found) = at_once(buf, limits, head)
+    {
+        return Ok(Some(found));
+    }
     let Some(end) = find_end(buf, scanned, limits)? else { return Ok(None) };
     *scanned = 0;
     let mut usual = [MaybeUninit::uninit(); USUAL_FIELDS];
@@ -54,6 +62,21 @@ pub fn skip_empty_lines(buf: &[u8]) -> usize {
     at
 }
 
+/// Most heads come as a whole, in lines as we write them ourselves: one look finds their end too.
+/// `None`: not so, or something is wrong; the careful way tells.
+fn at_once(buf: &[u8], limits: &Limits, head: &mut RequestHead) -> Option<Request> {
+    let mut table = [MaybeUninit::uninit(); USUAL_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let found = parsed.parse_with_uninit_headers(buf, &mut table);
+    let Ok(httparse::Status::Complete(n)) = found else { return None };
+    // The parser passes over line ends before the request line.
+    if n > limits.head_bytes || buf[0].is_ascii_whitespace() {
+        return None;
+    }
+    plain_lines(&buf[..n], parsed.headers)?;
+    take(&buf[..n], &parsed, limits, head).ok()
+}
+
 fn fill<'b>(
     bytes: &'b [u8],
     table: &mut [MaybeUninit<httparse::Header<'b>>],
@@ -67,6 +90,15 @@ fn fill<'b>(
         Ok(_) => return Err(ParseError::StartLine),
         Err(error) => return Err(refine(from_httparse(error), bytes)),
     }
+    take(bytes, &parsed, limits, head)
+}
+
+fn take(
+    bytes: &[u8],
+    parsed: &httparse::Request<'_, '_>,
+    limits: &Limits,
+    head: &mut RequestHead,
+) -> Result<Request, ParseError> {
     if parsed.headers.len() > limits.fields {
         return Err(ParseError::TooManyFields);
     }
@@ -82,16 +114,7 @@ fn fill<'b>(
     }
     head.headers.append(id::METHOD, method);
     head.headers.append(id::PATH, path);
-    let mut fields = FramingFields::default();
-    for field in parsed.headers.iter() {
-        let id = HeaderId::of(field.name.as_bytes());
-        fields.note(id, field.name, field.value)?;
-        match id {
-            id::OTHER => head.headers.push(field.name.as_bytes(), field.value),
-            id::HOST => head.headers.append(id::AUTHORITY, field.value),
-            known => head.headers.append(known, field.value),
-        }
-    }
+    let fields = take_fields(bytes, parsed.headers, &mut head.headers)?;
     fields.check()?;
     framing(&fields, head.version, bytes.len())
 }

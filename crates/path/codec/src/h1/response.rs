@@ -1,11 +1,14 @@
 //! Response heads.
 
-use dragoman_types::{HeaderId, ResponseHead, Version};
+use dragoman_types::{ResponseHead, Version};
 use std::mem::MaybeUninit;
 
 use super::body::Framing;
 use super::error::ParseError;
-use super::head::{FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse};
+use super::head::{
+    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, plain_lines,
+    take_fields,
+};
 
 /// What a response head said to the codec; the rest went into the [`ResponseHead`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,9 +36,15 @@ pub fn parse_response(
     to_head: bool,
     head: &mut ResponseHead,
 ) -> Result<Option<Response>, ParseError> {
-    let Some(end) = find_end(buf, scanned, limits)? else {
-        return if could_be_response(buf) { Ok(None) } else { Err(ParseError::StartLine) };
-    };
+    if !could_be_response(buf) {
+        return Err(ParseError::StartLine);
+    }
+    if *scanned == 0
+        && let Some(found) = at_once(buf, limits, to_head, head)
+    {
+        return Ok(Some(found));
+    }
+    let Some(end) = find_end(buf, scanned, limits)? else { return Ok(None) };
     *scanned = 0;
     let mut usual = [MaybeUninit::uninit(); USUAL_FIELDS];
     match fill(&buf[..end], &mut usual, limits, to_head, head) {
@@ -54,6 +63,26 @@ fn could_be_response(buf: &[u8]) -> bool {
     buf[..n] == wanted[..n]
 }
 
+/// Most heads come as a whole, in lines as we write them ourselves: one look finds their end too.
+/// `None`: not so, or something is wrong; the careful way tells.
+fn at_once(
+    buf: &[u8],
+    limits: &Limits,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Option<Response> {
+    let mut table = [MaybeUninit::uninit(); USUAL_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let found = config.parse_response_with_uninit_headers(&mut parsed, buf, &mut table);
+    let Ok(httparse::Status::Complete(n)) = found else { return None };
+    if n > limits.head_bytes {
+        return None;
+    }
+    plain_lines(&buf[..n], parsed.headers)?;
+    take(&buf[..n], &parsed, limits, to_head, head).ok()
+}
+
 fn fill<'b>(
     bytes: &'b [u8],
     table: &mut [MaybeUninit<httparse::Header<'b>>],
@@ -68,6 +97,16 @@ fn fill<'b>(
         Ok(_) => return Err(ParseError::StartLine),
         Err(error) => return Err(from_httparse(error)),
     }
+    take(bytes, &parsed, limits, to_head, head)
+}
+
+fn take(
+    bytes: &[u8],
+    parsed: &httparse::Response<'_, '_>,
+    limits: &Limits,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Result<Response, ParseError> {
     if parsed.headers.len() > limits.fields {
         return Err(ParseError::TooManyFields);
     }
@@ -77,15 +116,7 @@ fn fill<'b>(
     if !(100..=999).contains(&head.status) {
         return Err(ParseError::Status);
     }
-    let mut fields = FramingFields::default();
-    for field in parsed.headers.iter() {
-        let id = HeaderId::of(field.name.as_bytes());
-        fields.note(id, field.name, field.value)?;
-        match id {
-            dragoman_types::id::OTHER => head.headers.push(field.name.as_bytes(), field.value),
-            known => head.headers.append(known, field.value),
-        }
-    }
+    let mut fields = take_fields(bytes, parsed.headers, &mut head.headers)?;
     fields.hosts = 0;
     fields.check()?;
     let never_has_body = matches!(head.status, 100..=199 | 204);

@@ -1,7 +1,7 @@
 //! Heads and chunk frames on their way out. Values were checked when they came in: nothing that
 //! is written here can hold a CR or LF that ends a line early (see [`is_safe_value`]).
 
-use dragoman_types::{Headers, RequestHead, ResponseHead, id};
+use dragoman_types::{HeaderId, Headers, RequestHead, ResponseHead, id};
 
 use super::body::Framing;
 
@@ -60,17 +60,11 @@ fn fields(
     state_zero: bool,
 ) -> u64 {
     let start = out.len();
-    for (id, name, value) in headers.iter() {
-        match id {
-            id::AUTHORITY => field(out, b"host", value, style),
-            // The framing that is written is the codec's own, not what the peer said of its.
-            id::TRANSFER_ENCODING => {}
-            id::CONTENT_LENGTH if framing == Framing::Chunked => {}
-            pseudo if pseudo.is_pseudo() => {}
-            _ => field(out, name, value, style),
-        }
-    }
-    if framing == Framing::Chunked {
+    // The framing that is written is the codec's own, not what the peer said of its.
+    let chunked = framing == Framing::Chunked;
+    let written = |id| id != id::TRANSFER_ENCODING && !(chunked && id == id::CONTENT_LENGTH);
+    lines(out, headers, style, written);
+    if chunked {
         field(out, b"transfer-encoding", b"chunked", style);
     }
     if state_zero {
@@ -79,6 +73,26 @@ fn fields(
     let bytes = out.len() - start;
     out.extend_from_slice(b"\r\n");
     bytes as u64
+}
+
+fn lines(
+    out: &mut Vec<u8>,
+    headers: &Headers,
+    style: NameStyle,
+    written: impl Fn(HeaderId) -> bool,
+) {
+    match style {
+        NameStyle::Lower => headers.lines(written).for_each(|lines| out.extend_from_slice(lines)),
+        NameStyle::ProperCase => {
+            for (id, name, value) in headers.iter().filter(|(id, ..)| written(*id)) {
+                match id {
+                    id::AUTHORITY => field(out, b"host", value, style),
+                    pseudo if pseudo.is_pseudo() => {}
+                    _ => field(out, name, value, style),
+                }
+            }
+        }
+    }
 }
 
 fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8], style: NameStyle) {
@@ -123,10 +137,8 @@ pub fn chunk_start(out: &mut Vec<u8>, length: usize) {
 /// Appends the last chunk with optional trailers.
 pub fn last_chunk(out: &mut Vec<u8>, trailers: Option<&Headers>, style: NameStyle) {
     out.extend_from_slice(b"0\r\n");
-    for (id, name, value) in trailers.into_iter().flat_map(Headers::iter) {
-        if !id.is_pseudo() {
-            field(out, name, value, style);
-        }
+    if let Some(trailers) = trailers {
+        lines(out, trailers, style, |id| id != id::AUTHORITY);
     }
     out.extend_from_slice(b"\r\n");
 }
