@@ -1,10 +1,10 @@
 //! What configurations hold in languages of their own: substitution formats, regular expressions.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use dragoman_format::{Format, Scratch};
-use dragoman_types::{Address, Connection, Facts, Faults, RequestHead, StreamInfo, id};
+use dragoman_types::{Address, Connection, Facts, Faults, Moment, RequestHead, StreamInfo, id};
 
 /// A format is refused or can be written, for a request of which nothing is known and for one whose
 /// fields hold the bytes themselves; a line of it never holds a line end that the format doesn't.
@@ -15,7 +15,7 @@ pub fn substitution(bytes: &[u8]) {
     if !faults.is_empty() {
         return;
     }
-    let now = Instant::now();
+    let now = Moment::START;
     let connection = Connection {
         id: 1,
         direct_remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
@@ -24,7 +24,7 @@ pub fn substitution(bytes: &[u8]) {
         accepted_at: now,
         tls: false,
     };
-    let mut info = StreamInfo::new(1, SystemTime::UNIX_EPOCH + Duration::from_secs(1), now);
+    let mut info = StreamInfo::new(1, now);
     let mut scratch = Scratch::new(SystemTime::UNIX_EPOCH, now);
     let mut out = Vec::new();
     format.write(&Facts::new(&connection, &info), &mut scratch, &mut out);

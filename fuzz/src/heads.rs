@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime};
 
 use dragoman_codec::h1::write::{NameStyle, request_head, response_head};
 use dragoman_codec::h1::{
@@ -12,7 +11,7 @@ use dragoman_http_connection_manager::{Arrival, Config, Node, Scratch};
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use dragoman_proto::pb::google::protobuf::BoolValue;
 use dragoman_types::{
-    Address, Connection, Faults, Headers, RequestHead, ResponseHead, StreamInfo, id,
+    Address, Connection, Faults, Headers, Moment, RequestHead, ResponseHead, StreamInfo, id,
 };
 
 const LIMITS: Limits = Limits { head_bytes: 4096, fields: 80 };
@@ -169,7 +168,7 @@ static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     direct_remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
     local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     listener: "l".into(),
-    accepted_at: Instant::now(),
+    accepted_at: Moment::START,
     tls: false,
 });
 
@@ -209,7 +208,7 @@ fn accept(head: &mut RequestHead) -> bool {
         client_certificate: false,
         internal_only_headers: &[],
     };
-    let mut info = StreamInfo::new(1, SystemTime::UNIX_EPOCH, CONNECTION.accepted_at);
+    let mut info = StreamInfo::new(1, CONNECTION.accepted_at);
     let mut random = || 7;
     CONFIG.accept(head, &arrival, &mut info, &mut random, &mut Scratch::default()).is_ok()
 }

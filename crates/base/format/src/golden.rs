@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use dragoman_proto::pb::google::protobuf::{ListValue, Struct, Value, value::Kind};
 use dragoman_types::{
-    Address, Connection, Facts, Faults, Flags, RequestHead, ResponseHead, StreamInfo, Version, id,
+    Address, Connection, Facts, Faults, Flags, Moment, RequestHead, ResponseHead, StreamInfo,
+    Version, id,
 };
 
 use crate::reader::Json;
@@ -121,11 +122,11 @@ impl Scenario {
         let wall =
             |key| UNIX_EPOCH + Duration::from_nanos(string(values, key).unwrap().parse().unwrap());
         let n = |key| number(values, key);
-        let accepted_at = Instant::now();
-        let start = accepted_at + Duration::from_nanos(n("accepted").unwrap());
-        let at = |key| n(key).map(|nanos| start + Duration::from_nanos(nanos));
-        let mut info = StreamInfo::new(7, wall("start"), start);
-        info.end = Some(start + Duration::from_millis(n("duration").unwrap()));
+        let accepted_at = Moment::START;
+        let start = accepted_at.after(Duration::from_nanos(n("accepted").unwrap()));
+        let at = |key| n(key).map(|nanos| start.after(Duration::from_nanos(nanos)));
+        let mut info = StreamInfo::new(7, start);
+        info.end = Some(start.after(Duration::from_millis(n("duration").unwrap())));
         info.phases.request_end = at("request_end");
         info.phases.upstream_connect_begin = n("connect").map(|_| start);
         info.phases.upstream_connect_end = at("connect");
@@ -168,7 +169,8 @@ impl Scenario {
         if let (Some(head), Some(request_id)) = (&mut head, string(values, "request_id")) {
             head.headers.append(id::X_REQUEST_ID, request_id.as_bytes());
         }
-        let mut scratch = Scratch::new(wall("emit"), start);
+        let past = wall("emit").duration_since(wall("start")).unwrap();
+        let mut scratch = Scratch::new(wall("emit"), start.after(past));
         scratch.log_type = LogType::DownstreamEnd;
         let upstream = match name {
             "upstream" | "gone" => Some(loopback(21901)),

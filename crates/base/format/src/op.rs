@@ -164,7 +164,8 @@ impl Op {
         match self {
             Op::Field(wanted) => text(field(wanted, facts, out), out),
             Op::Time(when, format) => {
-                let time = if *when == When::Start { info.started } else { scratch.wall };
+                let time =
+                    if *when == When::Start { scratch.wall_at(info.start) } else { scratch.wall };
                 format.write(time, &mut scratch.calendar, out);
                 Wrote::Text
             }

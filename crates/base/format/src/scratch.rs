@@ -1,6 +1,8 @@
 //! What a worker lends to every write: the time, the occasion, and memory that is used again.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+
+use dragoman_types::Moment;
 
 use crate::time::Calendar;
 
@@ -33,14 +35,14 @@ pub struct Scratch {
     /// `%EMIT_TIME%`.
     pub wall: SystemTime,
     /// What `%DURATION%` counts to while the request still runs.
-    pub instant: Instant,
+    pub instant: Moment,
     pub log_type: LogType,
     pub(crate) calendar: Calendar,
     pub(crate) value: Vec<u8>,
 }
 
 impl Scratch {
-    pub fn new(wall: SystemTime, instant: Instant) -> Scratch {
+    pub fn new(wall: SystemTime, instant: Moment) -> Scratch {
         Scratch {
             wall,
             instant,
@@ -51,8 +53,13 @@ impl Scratch {
     }
 
     /// The times to write with from now on.
-    pub fn set_now(&mut self, wall: SystemTime, instant: Instant) {
+    pub fn set_now(&mut self, wall: SystemTime, instant: Moment) {
         self.wall = wall;
         self.instant = instant;
+    }
+
+    /// The wall clock's time of an earlier moment.
+    pub(crate) fn wall_at(&self, at: Moment) -> SystemTime {
+        self.wall - self.instant.since(at)
     }
 }

@@ -1,8 +1,8 @@
 //! Durations between the points that a request passes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dragoman_types::{Facts, StreamInfo};
+use dragoman_types::{Facts, Moment, StreamInfo};
 
 /// The durations that have an operator of their own; all in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -17,7 +17,7 @@ pub(crate) enum Span {
 }
 
 impl Span {
-    pub(crate) fn millis(self, info: &StreamInfo, now: Instant) -> Option<u64> {
+    pub(crate) fn millis(self, info: &StreamInfo, now: Moment) -> Option<u64> {
         let phases = &info.phases;
         let span = match self {
             Span::Whole => info.since_start(Some(info.end.unwrap_or(now))),
@@ -32,8 +32,8 @@ impl Span {
 }
 
 /// `None` while one of them isn't reached, or if they lie the other way round.
-fn between(from: Option<Instant>, to: Option<Instant>) -> Option<Duration> {
-    to?.checked_duration_since(from?)
+fn between(from: Option<Moment>, to: Option<Moment>) -> Option<Duration> {
+    to?.checked_since(from?)
 }
 
 /// The points of `%COMMON_DURATION%`.
@@ -83,7 +83,7 @@ impl Point {
         })
     }
 
-    fn instant(self, facts: &Facts<'_>) -> Option<Instant> {
+    fn instant(self, facts: &Facts<'_>) -> Option<Moment> {
         let phases = &facts.info.phases;
         match self {
             Point::ConnectionBegin => Some(facts.connection.accepted_at),

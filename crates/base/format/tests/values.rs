@@ -1,10 +1,10 @@
 //! Values that the golden lines can't pin: header values, random ids, addresses other than IPv4, and
 //! inputs of a hostile peer.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use dragoman_format::{Format, LogType, Scratch};
-use dragoman_types::{Address, Connection, Facts, Faults, RequestHead, StreamInfo};
+use dragoman_types::{Address, Connection, Facts, Faults, Moment, RequestHead, StreamInfo};
 
 fn connection(remote: &str) -> Connection {
     let address = |text: &str| match text.parse() {
@@ -16,7 +16,7 @@ fn connection(remote: &str) -> Connection {
         direct_remote: address(remote),
         local: address("[::1]:80"),
         listener: "".into(),
-        accepted_at: Instant::now(),
+        accepted_at: Moment::START,
         tls: false,
     }
 }
@@ -27,14 +27,14 @@ fn value(format: &str, path: &str, remote: &str) -> Option<String> {
     let format = Format::parse(format, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     let connection = connection(remote);
-    let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    let mut info = StreamInfo::new(1, Moment::START);
     info.local_reply_body = Some("a body\r\nx-evil: 1".into());
     let mut head = RequestHead::default();
     head.headers.push(b":path", path.as_bytes());
     head.headers.push(b"x-empty", b"");
     let facts = Facts { request: Some(&head), ..Facts::new(&connection, &info) };
     let mut out = b"before".to_vec();
-    let mut scratch = Scratch::new(SystemTime::now(), Instant::now());
+    let mut scratch = Scratch::new(SystemTime::now(), Moment::START);
     assert_eq!(scratch.log_type, LogType::NotSet);
     let written = format.write(&facts, &mut scratch, &mut out);
     written.then(|| String::from_utf8(out[6..].to_vec()).unwrap())
@@ -67,10 +67,10 @@ fn header_values_are_what_envoy_adds_or_leaves_out() {
 fn a_body_has_the_local_replys_body_and_a_log_line_has_not() {
     let format = Format::parse_line("[%LOCAL_REPLY_BODY%]", false, &mut Faults::new());
     let connection = connection("/a");
-    let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    let mut info = StreamInfo::new(1, Moment::START);
     info.local_reply_body = Some("no route".into());
     let facts = Facts::new(&connection, &info);
-    let mut scratch = Scratch::new(SystemTime::now(), Instant::now());
+    let mut scratch = Scratch::new(SystemTime::now(), Moment::START);
     let mut out = Vec::new();
     format.write(&facts, &mut scratch, &mut out);
     scratch.log_type = LogType::DownstreamEnd;

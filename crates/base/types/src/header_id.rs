@@ -14,6 +14,8 @@ macro_rules! interned {
             interned!(@consts 1u8; $($name)+);
         }
         const NAMES: &[&[u8]] = &[b"", $($text.as_bytes()),+];
+        /// The same as HTTP/1 begins their lines.
+        const LINE_STARTS: &[&[u8]] = &[b"", $(concat!($text, ": ").as_bytes()),+];
     };
     (@consts $n:expr; $head:ident $($tail:ident)*) => {
         #[allow(missing_docs)]
@@ -147,6 +149,16 @@ impl HeaderId {
     #[inline]
     pub fn name(self) -> &'static [u8] {
         NAMES[usize::from(self.0)]
+    }
+
+    /// How HTTP/1 begins a line of this name: nothing for pseudo-headers, `host` for the authority.
+    #[inline]
+    pub fn line_start(self) -> &'static [u8] {
+        match self {
+            id::AUTHORITY => b"host: ",
+            pseudo if pseudo.is_pseudo() => b"",
+            known => LINE_STARTS[usize::from(known.0)],
+        }
     }
 
     /// The id of that number; `None` beyond the last.

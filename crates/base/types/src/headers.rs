@@ -189,7 +189,7 @@ impl Block<'_> {
     ) -> HeaderId {
         let line = self.at + name;
         let text = &mut self.headers.arena[line..line + name_len];
-        text.make_ascii_lowercase();
+        make_lower(text);
         let found = HeaderId::of_lower(text);
         let id = if found == id::HOST { id::AUTHORITY } else { found };
         self.headers.insert(Entry {
@@ -200,6 +200,23 @@ impl Block<'_> {
         });
         found
     }
+}
+
+/// Lower-cases eight bytes at a time: names are too short for the library's wide way.
+#[inline]
+fn make_lower(name: &mut [u8]) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut words = name.chunks_exact_mut(8);
+    for word in &mut words {
+        let Ok(bytes) = <[u8; 8]>::try_from(&*word) else { continue };
+        let bytes = u64::from_le_bytes(bytes);
+        let low = bytes & (ONES * 0x7f);
+        // The top bit of each byte: at least `A`, and not beyond `Z`; names are ASCII.
+        let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !bytes;
+        let upper = upper & (ONES * 0x80);
+        word.copy_from_slice(&(bytes | upper >> 2).to_le_bytes());
+    }
+    words.into_remainder().make_ascii_lowercase();
 }
 
 impl Headers {
@@ -259,14 +276,12 @@ impl Headers {
     #[inline]
     fn begin(&mut self, id: HeaderId, name: &[u8]) -> u32 {
         let line = self.arena.len() as u32;
-        let name = match id {
-            id::OTHER => name,
-            id::AUTHORITY => b"host",
-            pseudo if pseudo.is_pseudo() => return line,
-            known => known.name(),
-        };
-        self.arena.extend_from_slice(name);
-        self.arena.extend_from_slice(b": ");
+        if id != id::OTHER {
+            self.arena.extend_from_slice(id.line_start());
+        } else {
+            self.arena.extend_from_slice(name);
+            self.arena.extend_from_slice(b": ");
+        }
         line
     }
 
@@ -310,18 +325,14 @@ impl Headers {
     }
 
     #[inline]
-    fn may_have(&self, name: Name<'_>) -> bool {
-        match name {
-            Name::Id(id) => self.present.has(id),
-            Name::Other(_) => self.present.has(id::OTHER),
-        }
-    }
-
     fn position(&self, name: Name<'_>) -> Option<usize> {
-        if !self.may_have(name) {
-            return None;
+        match name {
+            Name::Id(id) if self.present.has(id) => self.entries.iter().position(|e| e.id == id),
+            Name::Other(_) if self.present.has(id::OTHER) => {
+                self.entries.iter().position(|e| self.is(e, name))
+            }
+            _ => None,
         }
-        self.entries.iter().position(|e| self.is(e, name))
     }
 
     /// Copies lines of HTTP/1 as they are; [`Block::line`] then says where each one is.
@@ -542,6 +553,16 @@ mod tests {
         h.remove(&b"x-y"[..]);
         let lines: Vec<_> = h.lines(|id| id != id::DATE).collect();
         assert_eq!(lines, [&b"host: a\r\n"[..], b"accept: b\r\n", b"x-b: c\r\n"]);
+    }
+
+    #[test]
+    fn every_byte_is_lowered_as_the_library_does_it() {
+        for byte in 0..=255 {
+            let mut name = [b'A', b'z', byte, b'Z', b'[', byte, b'@', b'-', byte, b'Q'];
+            let wanted = name.to_ascii_lowercase();
+            make_lower(&mut name);
+            assert_eq!(name[..], wanted);
+        }
     }
 
     #[test]

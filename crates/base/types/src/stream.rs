@@ -1,12 +1,13 @@
 //! The facts of one request, gathered while it runs, read by formatters, logs and histograms.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use crate::address::Address;
 use crate::flags::Flags;
 use crate::head::{RequestHead, ResponseHead, Version};
 use crate::headers::Headers;
+use crate::moment::Moment;
 
 /// `%RESPONSE_CODE_DETAILS%`: who answered and why, e.g. `via_upstream`, `route_not_found`.
 pub type Details = Cow<'static, str>;
@@ -22,7 +23,7 @@ pub struct Connection {
     pub local: Address,
     /// The listener's name.
     pub listener: Box<str>,
-    pub accepted_at: Instant,
+    pub accepted_at: Moment,
     pub tls: bool,
 }
 
@@ -30,23 +31,23 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Phases {
     /// The request's last byte came in (`DS_RX_END`).
-    pub request_end: Option<Instant>,
+    pub request_end: Option<Moment>,
     /// An upstream connection was asked for.
-    pub upstream_connect_begin: Option<Instant>,
+    pub upstream_connect_begin: Option<Moment>,
     /// An upstream connection was at hand.
-    pub upstream_connect_end: Option<Instant>,
+    pub upstream_connect_end: Option<Moment>,
     /// First byte sent upstream (`US_TX_BEG`).
-    pub upstream_request_begin: Option<Instant>,
+    pub upstream_request_begin: Option<Moment>,
     /// Last byte sent upstream (`US_TX_END`).
-    pub upstream_request_end: Option<Instant>,
+    pub upstream_request_end: Option<Moment>,
     /// The response's head came in (`US_RX_BEG`).
-    pub upstream_response_begin: Option<Instant>,
+    pub upstream_response_begin: Option<Moment>,
     /// The response's last byte came in (`US_RX_END`).
-    pub upstream_response_end: Option<Instant>,
+    pub upstream_response_end: Option<Moment>,
     /// First byte of the response sent (`DS_TX_BEG`).
-    pub response_begin: Option<Instant>,
+    pub response_begin: Option<Moment>,
     /// Last byte of the response sent (`DS_TX_END`).
-    pub response_end: Option<Instant>,
+    pub response_end: Option<Moment>,
 }
 
 /// One request's own facts (strings that live elsewhere are in [`Facts`]).
@@ -54,10 +55,9 @@ pub struct Phases {
 pub struct StreamInfo {
     /// Unique within the process.
     pub id: u64,
-    pub started: SystemTime,
-    pub start: Instant,
+    pub start: Moment,
     /// Set when the request is over: the moment that `%DURATION%` counts to.
-    pub end: Option<Instant>,
+    pub end: Option<Moment>,
     pub phases: Phases,
     pub version: Option<Version>,
     pub upstream_version: Option<Version>,
@@ -94,10 +94,9 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
-    pub fn new(id: u64, started: SystemTime, start: Instant) -> StreamInfo {
+    pub fn new(id: u64, start: Moment) -> StreamInfo {
         StreamInfo {
             id,
-            started,
             start,
             end: None,
             phases: Phases::default(),
@@ -129,8 +128,8 @@ impl StreamInfo {
     }
 
     /// Time from the request's first byte to `at`; `None` while `at` isn't reached.
-    pub fn since_start(&self, at: Option<Instant>) -> Option<Duration> {
-        Some(at?.saturating_duration_since(self.start))
+    pub fn since_start(&self, at: Option<Moment>) -> Option<Duration> {
+        Some(at?.since(self.start))
     }
 }
 

@@ -1,13 +1,11 @@
 //! `envoy.config.accesslog.v3.AccessLogFilter`: which requests are logged. Runtime keys have no layers
 //! here, so their default values decide.
 
-use std::time::Instant;
-
 use dragoman_format::LogType;
 use dragoman_matcher::{FractionalPercent, HeaderMatcher};
 use dragoman_proto::pb::envoy::config::accesslog::v3 as pb;
 use dragoman_proto::pb::envoy::data::accesslog::v3::AccessLogType;
-use dragoman_types::{Facts, Faults, Flags, id};
+use dragoman_types::{Facts, Faults, Flags, Moment, id};
 use pb::access_log_filter::FilterSpecifier as Specifier;
 use pb::comparison_filter::Op;
 
@@ -59,7 +57,7 @@ impl Filter {
     }
 
     /// Whether the request is logged. `now` ends a duration that still runs.
-    pub fn holds(&self, kind: LogType, facts: &Facts<'_>, now: Instant) -> bool {
+    pub fn holds(&self, kind: LogType, facts: &Facts<'_>, now: Moment) -> bool {
         self.0.holds(kind, facts, now)
     }
 }
@@ -183,7 +181,7 @@ fn types(message: &pb::LogTypeFilter, faults: &mut Faults) -> Option<Rule> {
 }
 
 impl Rule {
-    fn holds(&self, kind: LogType, facts: &Facts<'_>, now: Instant) -> bool {
+    fn holds(&self, kind: LogType, facts: &Facts<'_>, now: Moment) -> bool {
         let info = facts.info;
         match self {
             Rule::Status(comparison) => {
@@ -191,7 +189,7 @@ impl Rule {
             }
             Rule::Duration(comparison) => {
                 let end = info.end.unwrap_or(now);
-                comparison.holds(end.saturating_duration_since(info.start).as_millis() as u64)
+                comparison.holds(end.millis_since(info.start))
             }
             Rule::NotHealthCheck => !info.health_check,
             Rule::Sampled { share, independent } => share.holds(sample(facts, *independent)),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use common::*;
 use dragoman_format::Scratch;
@@ -17,7 +17,7 @@ use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_man
     LocalReplyConfig, ResponseMapper,
 };
 use dragoman_proto::pb::google::protobuf::UInt32Value;
-use dragoman_types::{Facts, Faults, LocalReply, RequestHead, ResponseHead};
+use dragoman_types::{Facts, Faults, LocalReply, Moment, RequestHead, ResponseHead};
 
 /// Equality with the status that the request has got so far.
 struct Status(u16);
@@ -84,7 +84,7 @@ fn shape(config: &Config, reply: &LocalReply, request: Option<&RequestHead>) -> 
     let connection = connection("127.0.0.1");
     let info = info();
     let facts = Facts { request, ..Facts::new(&connection, &info) };
-    let mut scratch = Scratch::new(SystemTime::now(), Instant::now());
+    let mut scratch = Scratch::new(SystemTime::now(), Moment::START);
     let (mut out, mut body) = (ResponseHead::default(), b"left over".to_vec());
     config.shape_reply(reply, &facts, &mut scratch, &mut out, &mut body);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -24,7 +24,7 @@ pub struct Room {
 #[derive(Debug)]
 pub enum Acquired<C> {
     /// This one; it was used before.
-    Idle(C),
+    Idle(Box<C>),
     /// Open one, then call [`Pool::closed`] when it's gone.
     Connect,
     /// Wait for one.
@@ -43,14 +43,15 @@ enum Slot<C> {
 /// What a waiting request is given.
 #[derive(Debug)]
 pub enum Grant<C> {
-    Idle(C),
+    Idle(Box<C>),
     /// A place for a new connection came free.
     Connect,
 }
 
 #[derive(Debug)]
 struct Inner<C> {
-    idle: Vec<C>,
+    /// Boxed, as connections go from hand to hand.
+    idle: Vec<Box<C>>,
     line: VecDeque<Rc<RefCell<Slot<C>>>>,
     /// Connections that exist: idle, in use, or being opened.
     open: usize,
@@ -72,7 +73,7 @@ impl<C> Pool<C> {
         &self,
         room: impl FnOnce() -> Room,
         alive: impl Fn(&C) -> bool,
-        mut discard: impl FnMut(C),
+        mut discard: impl FnMut(Box<C>),
     ) -> Acquired<C> {
         let mut inner = self.0.borrow_mut();
         while let Some(connection) = inner.idle.pop() {
@@ -97,7 +98,7 @@ impl<C> Pool<C> {
     }
 
     /// A connection is free again.
-    pub fn release(&self, connection: C) {
+    pub fn release(&self, connection: Box<C>) {
         self.0.borrow_mut().hand_over(Grant::Idle(connection));
     }
 
@@ -112,7 +113,7 @@ impl<C> Pool<C> {
     }
 
     /// Takes out the idle connections for which `doomed` holds.
-    pub fn sweep(&self, doomed: impl Fn(&C) -> bool, mut discard: impl FnMut(C)) {
+    pub fn sweep(&self, doomed: impl Fn(&C) -> bool, mut discard: impl FnMut(Box<C>)) {
         let mut inner = self.0.borrow_mut();
         let mut at = 0;
         while at < inner.idle.len() {
@@ -206,10 +207,10 @@ mod tests {
         for _ in 0..3 {
             assert!(matches!(acquire(&pool, FREE), Acquired::Connect));
         }
-        pool.release(1);
-        pool.release(2);
-        pool.release(100);
-        assert!(matches!(acquire(&pool, FREE), Acquired::Idle(2)));
+        pool.release(Box::new(1));
+        pool.release(Box::new(2));
+        pool.release(Box::new(100));
+        assert!(matches!(acquire(&pool, FREE), Acquired::Idle(c) if *c == 2));
         assert_eq!(pool.counts(), (2, 1, 0));
     }
 
@@ -223,8 +224,8 @@ mod tests {
             panic!("both wait")
         };
         assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
-        pool.release(7);
-        assert!(matches!(poll(&mut first), Poll::Ready(Grant::Idle(7))));
+        pool.release(Box::new(7));
+        assert!(matches!(poll(&mut first), Poll::Ready(Grant::Idle(c)) if *c == 7));
         pool.closed();
         assert!(matches!(poll(&mut second), Poll::Ready(Grant::Connect)));
         assert_eq!(pool.counts(), (1, 0, 0));
@@ -241,12 +242,12 @@ mod tests {
         else {
             panic!("both wait")
         };
-        pool.release(7);
+        pool.release(Box::new(7));
         drop(first);
-        assert!(matches!(poll(&mut second), Poll::Ready(Grant::Idle(7))));
+        assert!(matches!(poll(&mut second), Poll::Ready(Grant::Idle(c)) if *c == 7));
         let Acquired::Wait(third) = acquire(&pool, FULL) else { panic!("waits") };
         drop(third);
-        pool.release(7);
+        pool.release(Box::new(7));
         assert_eq!(pool.counts(), (1, 1, 0));
     }
 }

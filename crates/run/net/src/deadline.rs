@@ -7,22 +7,24 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
+use dragoman_types::Moment;
 use tokio::task::unconstrained;
 use tokio::time::Sleep;
+
+use crate::clock;
 
 /// A timer that is armed at most once per expiry.
 #[derive(Debug, Default)]
 pub struct Deadline {
     sleep: Option<Pin<Box<Sleep>>>,
-    armed: Option<Instant>,
+    armed: Option<Moment>,
 }
 
 impl Deadline {
     /// Ready once `at` has passed. The task that polls must be the same every time. `None` never
     /// becomes ready.
-    pub fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+    pub fn poll_at(&mut self, cx: &mut Context<'_>, at: Option<Moment>) -> Poll<()> {
         let Some(at) = at else { return Poll::Pending };
         if let (Some(armed), Some(sleep)) = (self.armed, &self.sleep)
             && armed <= at
@@ -34,12 +36,14 @@ impl Deadline {
     }
 
     #[cold]
-    fn rearm(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        if Instant::now() >= at {
+    fn rearm(&mut self, cx: &mut Context<'_>, at: Moment) -> Poll<()> {
+        if clock::now() >= at {
             return Poll::Ready(());
         }
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
-        sleep.as_mut().reset(at.into());
+        let Some(instant) = clock::instant(at) else { return Poll::Pending };
+        let new = || Box::pin(tokio::time::sleep_until(instant.into()));
+        let sleep = self.sleep.get_or_insert_with(new);
+        sleep.as_mut().reset(instant.into());
         self.armed = Some(at);
         // Outside tokio's cooperative budget: a sleep that is refused its poll for lack of budget
         // registers no waker, and nothing would poll it again.
@@ -54,7 +58,7 @@ mod tests {
     #[tokio::test]
     async fn a_spent_budget_loses_no_deadline() {
         let mut deadline = Deadline::default();
-        let at = Some(Instant::now() + Duration::from_millis(20));
+        let at = Some(clock::now().after(Duration::from_millis(20)));
         let mut first = true;
         poll_fn(|cx| {
             // Whatever is left of this turn's budget.
@@ -69,8 +73,8 @@ mod tests {
 
     #[tokio::test]
     async fn later_deadlines_do_not_rearm_and_earlier_ones_do() {
-        let start = Instant::now();
-        let at = |ms| Some(start + Duration::from_millis(ms));
+        let start = clock::now();
+        let at = |ms| Some(start.after(Duration::from_millis(ms)));
         let mut deadline = Deadline::default();
         poll_fn(|cx| {
             assert!(deadline.poll_at(cx, None).is_pending());
@@ -84,6 +88,6 @@ mod tests {
         })
         .await;
         poll_fn(|cx| deadline.poll_at(cx, at(50))).await;
-        assert!(start.elapsed() >= Duration::from_millis(50));
+        assert!(clock::now().since(start) >= Duration::from_millis(50));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod buffer;
+pub mod clock;
 pub mod connect;
 pub mod deadline;
 pub mod interface;

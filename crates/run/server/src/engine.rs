@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogBuffers;
+use dragoman_net::clock;
 use dragoman_stats::{Registry, Sample, Unit};
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{ClusterEntry, Listener};
-use dragoman_worker::{Command, Drain, Handle, Shared, process_ms};
+use dragoman_worker::{Command, Drain, Handle, Shared};
 use rustc_hash::FxHashSet;
 
 use crate::compile::compile;
@@ -65,8 +66,6 @@ impl Engine {
     /// # Errors
     /// When a thread can't be started.
     pub fn new(options: Options) -> io::Result<Engine> {
-        // Dates the process's own clock.
-        process_ms();
         let node =
             Node { id: options.service_node.clone(), cluster: options.service_cluster.clone() };
         let registry = Registry::new(options.workers + 1);
@@ -164,7 +163,7 @@ impl Engine {
     pub fn drain_listeners(&self, graceful: bool, inbound_only: bool, keep: bool) {
         let shared = &self.control.shared;
         if graceful || keep {
-            shared.draining_since.store(process_ms() + 1, Ordering::Relaxed);
+            shared.draining_since.store(clock::now().number(), Ordering::Relaxed);
         }
         if !graceful && !keep {
             self.stop_listening(inbound_only);

@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use dragoman_http_connection_manager as hcm;
 use dragoman_loggers::{BufferStats, LogBuffers};
-use dragoman_net::BufferPool;
+use dragoman_net::{BufferPool, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
-use dragoman_types::{RequestHead, ResponseHead};
+use dragoman_types::{Moment, RequestHead, ResponseHead};
 use rustc_hash::FxHashMap;
 
 use crate::manager::WorkerListener;
@@ -29,7 +29,7 @@ pub struct Shared {
     /// `/healthcheck/fail` was called.
     pub health_failed: AtomicBool,
     pub drain: Drain,
-    /// When all listeners began to drain, one more than [`process_ms`] said; zero: they don't.
+    /// The number of the moment when all listeners began to drain; zero: they don't.
     pub draining_since: AtomicU64,
     pub filesystem: ScopeHandle<FilesystemStats>,
 }
@@ -136,7 +136,7 @@ impl Worker {
             next_id: Cell::new(index as u64),
             edits: RefCell::new(dragoman_router::Scratch::new(dragoman_format::Scratch::new(
                 SystemTime::now(),
-                Instant::now(),
+                Moment::START,
             ))),
             connections: Cell::new(0),
             requests: Cell::new(0),
@@ -186,10 +186,13 @@ impl Worker {
         }
     }
 
-    /// What route edits and formats work with, set to the moment `now`.
-    pub(crate) fn edits(&self, now: Instant) -> RefMut<'_, dragoman_router::Scratch> {
+    /// What route edits and formats work with, set to the present moment.
+    pub(crate) fn edits(&self) -> RefMut<'_, dragoman_router::Scratch> {
         let mut edits = self.edits.borrow_mut();
-        edits.format.set_now(self.clock.wall(now), now);
+        let now = self.clock.now();
+        if edits.format.instant != now {
+            edits.format.set_now(self.clock.wall(now), now);
+        }
         edits
     }
 
@@ -221,16 +224,13 @@ impl Worker {
         if shared.health_failed.load(Ordering::Relaxed) {
             return true;
         }
-        let everybody = shared.draining_since.load(Ordering::Relaxed).checked_sub(1);
+        let everybody = Moment::from_number(shared.draining_since.load(Ordering::Relaxed));
         let since = everybody.into_iter().chain(listener.draining_since.get()).min();
-        since.is_some_and(|since| {
-            let elapsed = Duration::from_millis(process_ms().saturating_sub(since));
-            shared.drain.closes(elapsed, self.random())
-        })
+        since.is_some_and(|since| shared.drain.closes(self.clock.now().since(since), self.random()))
     }
 
     /// Closes what idled too long.
-    pub(crate) fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Moment) {
         for cluster in self.snapshot().clusters.values() {
             for host in &cluster.hosts {
                 host.sweep(now, cluster.config());
@@ -239,45 +239,68 @@ impl Worker {
     }
 }
 
-/// Milliseconds since the process first asked.
-pub fn process_ms() -> u64 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64
-}
-
-/// Wall time from monotonic time, so that a request reads one clock.
+/// A worker's clock. It is read when a task wakes, not at every question: what is decided in one turn
+/// has one time.
 pub(crate) struct Clock {
-    base: Cell<(Instant, SystemTime)>,
-    date: RefCell<(u64, Vec<u8>)>,
+    now: Cell<Moment>,
+    base: Cell<(Moment, SystemTime)>,
+    /// The `date` field's value, and until when it holds.
+    date: RefCell<(Vec<u8>, Moment)>,
 }
 
 impl Clock {
     fn new() -> Clock {
-        Clock { base: Cell::new((Instant::now(), SystemTime::now())), date: RefCell::default() }
+        let now = clock::now();
+        Clock {
+            now: Cell::new(now),
+            base: Cell::new((now, SystemTime::now())),
+            date: RefCell::new((Vec::new(), Moment::START)),
+        }
+    }
+
+    /// The moment of the present turn.
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.now.get()
+    }
+
+    /// Reads the clock: a task woke.
+    pub(crate) fn read(&self) -> Moment {
+        self.now.set(clock::now());
+        self.now.get()
+    }
+
+    /// Reads the clock on every poll of a wait but the first, which belongs to the turn before.
+    pub(crate) fn read_when_woken(&self, woken: &mut bool) {
+        if std::mem::replace(woken, true) {
+            self.read();
+        }
     }
 
     /// Follows steps of the wall clock; called about once a second.
     pub(crate) fn resync(&self) {
-        self.base.set((Instant::now(), SystemTime::now()));
+        self.base.set((self.read(), SystemTime::now()));
+        self.date.borrow_mut().1 = Moment::START;
     }
 
-    pub(crate) fn wall(&self, at: Instant) -> SystemTime {
-        let (instant, system) = self.base.get();
-        match at.checked_duration_since(instant) {
+    pub(crate) fn wall(&self, at: Moment) -> SystemTime {
+        let (moment, system) = self.base.get();
+        match at.checked_since(moment) {
             Some(after) => system + after,
-            None => system - instant.saturating_duration_since(at),
+            None => system - moment.since(at),
         }
     }
 
-    /// Calls `with` with the `date` field's value at `at` (RFC 9110 section 6.6.1).
-    pub(crate) fn with_date<T>(&self, at: Instant, with: impl FnOnce(&[u8]) -> T) -> T {
-        let wall = self.wall(at);
-        let seconds = wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    /// Calls `with` with the `date` field's value of now (RFC 9110 section 6.6.1).
+    pub(crate) fn with_date<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
         let mut cached = self.date.borrow_mut();
-        if cached.0 != seconds || cached.1.is_empty() {
-            let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            *cached = (seconds, httpdate::fmt_http_date(whole).into_bytes());
+        if self.now() >= cached.1 {
+            let wall = self.wall(self.now());
+            let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let left = Duration::from_secs(1)
+                .saturating_sub(Duration::from_nanos(since.subsec_nanos().into()));
+            *cached = (httpdate::fmt_http_date(wall).into_bytes(), self.now().after(left));
         }
-        with(&cached.1)
+        with(&cached.0)
     }
 }

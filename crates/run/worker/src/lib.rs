@@ -15,5 +15,5 @@ mod stream;
 mod upstream;
 mod worker;
 
-pub use context::{Drain, Shared, process_ms};
+pub use context::{Drain, Shared};
 pub use worker::{Command, Handle, Load};

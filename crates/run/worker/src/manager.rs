@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_stats::Shard;
+use dragoman_types::Moment;
 use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
-use crate::context::{WorkerRoutes, process_ms};
+use crate::context::WorkerRoutes;
 use crate::h1::Wire;
 use crate::snapshot::{ConnectionManager, Listener, RouteSource};
 use crate::stats::{CodecStats, HandlerStats, HttpStats, ListenerHttpStats, ListenerStats};
@@ -50,9 +51,9 @@ pub(crate) struct WorkerListener {
     pub(crate) manager: Manager,
     pub(crate) stats: Shard<ListenerStats>,
     pub(crate) handler: Shard<HandlerStats>,
-    /// When the listener was removed, replaced or stopped, by [`process_ms`]: since then its
-    /// connections are asked to close.
-    pub(crate) draining_since: Cell<Option<u64>>,
+    /// When the listener was removed, replaced or stopped: since then its connections are asked to
+    /// close.
+    pub(crate) draining_since: Cell<Option<Moment>>,
     /// The tasks of its connections, by the connections' ids.
     pub(crate) connections: RefCell<FxHashMap<u64, AbortHandle>>,
 }
@@ -70,8 +71,8 @@ impl WorkerListener {
     }
 
     /// Begins to ask the connections to close; a second call changes nothing.
-    pub(crate) fn drain(&self) {
-        self.draining_since.set(self.draining_since.get().or_else(|| Some(process_ms())));
+    pub(crate) fn drain(&self, now: Moment) {
+        self.draining_since.set(self.draining_since.get().or(Some(now)));
     }
 
     /// Ends the connections that are left.

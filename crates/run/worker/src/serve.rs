@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dragoman_codec::h1::{Limits, ParseError};
 use dragoman_http_connection_manager::Config;
 use dragoman_net::{Deadline, Socket};
-use dragoman_types::{Address, Connection};
+use dragoman_types::{Address, Connection, Moment};
 
 use crate::context::{Scratch, Worker};
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
         direct_remote: peer,
         local,
         listener: listener.shared.name.clone(),
-        accepted_at: Instant::now(),
+        accepted_at: worker.clock.read(),
         tls: false,
     };
     let server = Server::new(wire, config.http1.enable_trailers);
@@ -117,21 +117,21 @@ impl ClientConnection {
                 // One that did gets a moment in which a request on its way is still served.
                 Waited::Expired => {
                     self.draining = true;
-                    until = Instant::now().checked_add(self.config().timeouts.drain);
+                    until = Some(self.worker.clock.read().after(self.config().timeouts.drain));
                 }
             }
         }
     }
 
-    fn idle_until(&self) -> Option<Instant> {
+    fn idle_until(&self) -> Option<Moment> {
         let timeouts = &self.config().timeouts;
-        let idle = timeouts.connection_idle.and_then(|t| Instant::now().checked_add(t));
+        let idle = timeouts.connection_idle.map(|t| self.worker.clock.now().after(t));
         let accepted = self.connection.accepted_at;
-        let oldest = timeouts.max_connection.and_then(|t| accepted.checked_add(t));
+        let oldest = timeouts.max_connection.map(|t| accepted.after(t));
         idle.into_iter().chain(oldest).min()
     }
 
-    async fn wait_until(&mut self, until: Option<Instant>) -> Waited {
+    async fn wait_until(&mut self, until: Option<Moment>) -> Waited {
         poll_fn(|cx| {
             if self.server.poll_ready(cx).is_ready() {
                 return Poll::Ready(Waited::Ready);
@@ -143,7 +143,7 @@ impl ClientConnection {
 
     /// Reads and serves one request.
     async fn request(&mut self, x: &mut Scratch) -> After {
-        let start = Instant::now();
+        let start = self.worker.clock.read();
         let config = self.config();
         let limits = Limits {
             head_bytes: config.limits.max_request_headers_bytes,
@@ -152,7 +152,7 @@ impl ClientConnection {
         let patience = config.timeouts.request_headers;
         let stream_idle = config.timeouts.stream_idle;
         let until = patience.into_iter().chain(stream_idle).min();
-        let until = until.and_then(|limit| start.checked_add(limit));
+        let until = until.map(|limit| start.after(limit));
         let incoming = poll_fn(|cx| {
             if let Poll::Ready(got) = self.server.poll_head(cx, &limits, &mut x.request) {
                 return Poll::Ready(Some(got));
@@ -194,7 +194,7 @@ impl ClientConnection {
         &'a mut self,
         x: &'a mut Scratch,
         request: dragoman_codec::h1::Request,
-        start: Instant,
+        start: Moment,
     ) -> Exchange<'a> {
         Exchange::new(
             &self.worker,
@@ -210,7 +210,7 @@ impl ClientConnection {
     async fn refuse(
         &mut self,
         x: &mut Scratch,
-        start: Instant,
+        start: Moment,
         reply: dragoman_types::LocalReply,
     ) -> After {
         let nothing = dragoman_codec::h1::Request {
@@ -234,7 +234,8 @@ impl ClientConnection {
             stats.downstream_cx_max_requests_reached.inc();
         }
         let oldest = self.config().timeouts.max_connection;
-        let too_old = oldest.is_some_and(|t| self.connection.accepted_at.elapsed() >= t);
+        let age = self.worker.clock.now().since(self.connection.accepted_at);
+        let too_old = oldest.is_some_and(|t| age >= t);
         reached || too_old || self.draining
     }
 
@@ -245,7 +246,7 @@ impl ClientConnection {
         if self.remote_close || self.server.wire.eof {
             return;
         }
-        let until = Instant::now().checked_add(patience);
+        let until = Some(self.worker.clock.now().after(patience));
         let before = self.server.wire.bytes_in;
         let timed_out = poll_fn(|cx| {
             if self.server.wire.socket.poll_shutdown(cx).is_pending() {
@@ -306,7 +307,8 @@ impl ClientConnection {
     fn count_idle_end(&self) {
         let stats = &self.listener.manager.stats;
         let oldest = self.config().timeouts.max_connection;
-        if oldest.is_some_and(|t| self.connection.accepted_at.elapsed() >= t) {
+        let age = self.worker.clock.read().since(self.connection.accepted_at);
+        if oldest.is_some_and(|t| age >= t) {
             stats.downstream_cx_max_duration_reached.inc();
         } else {
             stats.downstream_cx_idle_timeout.inc();
@@ -327,7 +329,7 @@ impl Drop for ClientConnection {
         } else {
             stats.downstream_cx_destroy_local.inc();
         }
-        let length = self.connection.accepted_at.elapsed().as_millis() as u64;
+        let length = self.worker.clock.now().millis_since(self.connection.accepted_at);
         stats.downstream_cx_length_ms.record(length);
         self.listener.stats.downstream_cx_active.dec();
         self.listener.stats.downstream_cx_destroy.inc();

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
+use dragoman_net::clock;
 use dragoman_pool::{Acquired, Pool, Room};
 use dragoman_stats::{Gauge, Shard};
-use dragoman_types::Priority;
+use dragoman_types::{Moment, Priority};
 use rustc_hash::FxHashMap;
 
 use crate::h1::Client;
@@ -131,7 +132,7 @@ impl WorkerHost {
         &self,
         priority: Priority,
         limits: &Thresholds,
-        now: Instant,
+        now: Moment,
         cluster: &Cluster,
     ) -> Acquired<Client> {
         let room = || Room {
@@ -142,8 +143,7 @@ impl WorkerHost {
         };
         let idle_limit = cluster.http.idle_timeout;
         let alive = |client: &Client| {
-            let stale =
-                idle_limit.is_some_and(|t| now.saturating_duration_since(client.last_used) >= t);
+            let stale = idle_limit.is_some_and(|t| now.since(client.last_used) >= t);
             !stale && !client.wire.socket.has_news()
         };
         self.pool(priority).acquire(room, alive, |client| {
@@ -192,7 +192,7 @@ impl WorkerHost {
     }
 
     /// Counts the end of a connection that is no longer in the pool's lists.
-    fn gone(&self, priority: Priority, client: Client, how: Gone, now: Instant) {
+    fn gone(&self, priority: Priority, client: Box<Client>, how: Gone, now: Moment) {
         self.cluster.load(priority).connections.dec();
         let stats = &self.cluster.stats;
         stats.upstream_cx_active.dec();
@@ -211,18 +211,16 @@ impl WorkerHost {
             }
         }
         stats.upstream_rq_per_cx.record(u64::from(client.requests));
-        let length = now.saturating_duration_since(client.opened);
-        stats.upstream_cx_length_ms.record(length.as_millis() as u64);
+        stats.upstream_cx_length_ms.record(now.millis_since(client.opened));
     }
 
     /// Closes idle connections that their host closed, or that idled too long.
-    pub(crate) fn sweep(&self, now: Instant, cluster: &Cluster) {
+    pub(crate) fn sweep(&self, now: Moment, cluster: &Cluster) {
         let limit = cluster.http.idle_timeout;
-        let idle =
-            |c: &Client| limit.is_some_and(|t| now.saturating_duration_since(c.last_used) >= t);
+        let idle = |c: &Client| limit.is_some_and(|t| now.since(c.last_used) >= t);
         let old = |c: &Client| {
             let limit = cluster.http.max_connection_duration;
-            limit.is_some_and(|t| now.saturating_duration_since(c.opened) >= t)
+            limit.is_some_and(|t| now.since(c.opened) >= t)
         };
         for priority in Priority::ALL {
             let pool = self.pool(priority);
@@ -245,7 +243,7 @@ impl WorkerHost {
 /// A host that is gone takes its idle connections along.
 impl Drop for WorkerHost {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         for priority in Priority::ALL {
             let end = |client| self.gone(priority, client, Gone::Local, now);
             self.pool(priority).sweep(|_| true, end);
@@ -264,7 +262,7 @@ pub(crate) enum Gone {
 
 /// A connection in use. However the request ends, the pool hears of it.
 pub(crate) struct Leased {
-    client: Option<Client>,
+    client: Option<Box<Client>>,
     pub(crate) host: Rc<WorkerHost>,
     pub(crate) priority: Priority,
     /// What to count if it isn't given back.
@@ -276,7 +274,7 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    pub(crate) fn new(client: Client, host: Rc<WorkerHost>, priority: Priority) -> Leased {
+    pub(crate) fn new(client: Box<Client>, host: Rc<WorkerHost>, priority: Priority) -> Leased {
         let reused = client.requests > 0;
         let wire = &client.wire;
         let (bytes_taken, bytes_out) = (wire.bytes_taken, wire.bytes_out);
@@ -303,10 +301,10 @@ impl Leased {
     }
 
     /// The request is over: back into the pool if it can serve another one.
-    pub(crate) fn give_back(mut self, now: Instant, max_requests: u32, max_age: Option<Duration>) {
+    pub(crate) fn give_back(mut self, now: Moment, max_requests: u32, max_age: Option<Duration>) {
         let Some(mut client) = self.client.take() else { return };
         let mut worn = max_requests > 0 && client.requests >= max_requests;
-        let old = max_age.is_some_and(|age| now.saturating_duration_since(client.opened) >= age);
+        let old = max_age.is_some_and(|age| now.since(client.opened) >= age);
         if old {
             self.host.cluster.stats.upstream_cx_max_duration_reached.inc();
         }
@@ -333,7 +331,7 @@ impl Leased {
     pub(crate) fn into_place(mut self) -> Rc<WorkerHost> {
         if let Some(mut client) = self.client.take() {
             self.account(&mut client);
-            self.host.gone(self.priority, client, self.fate, Instant::now());
+            self.host.gone(self.priority, client, self.fate, clock::now());
         }
         self.host.clone()
     }
@@ -362,7 +360,7 @@ impl Drop for Leased {
     fn drop(&mut self) {
         if let Some(mut client) = self.client.take() {
             self.account(&mut client);
-            let now = Instant::now();
+            let now = clock::now();
             self.host.gone(self.priority, client, self.fate, now);
             self.host.pool(self.priority).closed();
         }

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dragoman_loggers::LogBuffers;
 use dragoman_net::{Bound, Listener};
+use dragoman_types::{Address, Moment};
 use rustc_hash::FxHashMap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -115,7 +116,7 @@ struct Running {
 struct Listeners {
     running: FxHashMap<Box<str>, Running>,
     /// Removed or replaced ones, and when their last connections end.
-    leaving: Vec<(Instant, Rc<WorkerListener>)>,
+    leaving: Vec<(Moment, Rc<WorkerListener>)>,
 }
 
 /// How often idle connections are looked through and the load is told.
@@ -129,19 +130,22 @@ async fn run(
 ) {
     let mut listeners = Listeners::default();
     let mut tick = tokio::time::interval(TICK);
-    let mut flushed = Instant::now();
+    let mut flushed = worker.clock.now();
     loop {
         tokio::select! {
             command = inbox.recv() => match command {
                 None | Some(Command::Stop) => break,
-                Some(command) => obey(&worker, &mut listeners, command),
+                Some(command) => {
+                    worker.clock.read();
+                    obey(&worker, &mut listeners, command);
+                }
             },
             _ = tick.tick() => {
-                let now = Instant::now();
                 worker.clock.resync();
+                let now = worker.clock.now();
                 listeners.end_leaving(now);
                 worker.sweep(now);
-                if now.saturating_duration_since(flushed) >= flush {
+                if now.since(flushed) >= flush {
                     flushed = now;
                     worker.logs.borrow_mut().flush();
                 }
@@ -163,7 +167,7 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
             for running in listeners.running.values_mut() {
                 let listener = running.present.borrow().clone();
                 if !inbound_only || listener.shared.inbound {
-                    stop(running);
+                    stop(running, worker.clock.now());
                     // While a descriptor is open, the kernel goes on queueing connections.
                     running.sockets = Arc::default();
                 }
@@ -178,8 +182,8 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
     }
 }
 
-fn stop(running: &Running) {
-    running.present.borrow().drain();
+fn stop(running: &Running, now: Moment) {
+    running.present.borrow().drain(now);
     for task in &running.tasks {
         task.abort();
     }
@@ -192,12 +196,13 @@ impl Listeners {
         snapshot: &Snapshot,
         sockets: &FxHashMap<Box<str>, Arc<Vec<Bound>>>,
     ) {
-        let end = Instant::now() + worker.shared.drain.time;
+        let now = worker.clock.now();
+        let end = now.after(worker.shared.drain.time);
         self.running.retain(|name, running| {
             let kept = snapshot.listeners.iter().any(|l| l.name == *name)
                 && sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets));
             if !kept {
-                stop(running);
+                stop(running, now);
                 self.leaving.push((end, running.present.borrow().clone()));
             }
             kept
@@ -210,7 +215,7 @@ impl Listeners {
                     // New connections come by the new version; those that are open keep theirs.
                     let next = Rc::new(WorkerListener::new(shared, worker.index));
                     let old = running.present.replace(next);
-                    old.drain();
+                    old.drain(now);
                     self.leaving.push((end, old));
                 }
                 None => {
@@ -226,7 +231,7 @@ impl Listeners {
     }
 
     /// The drain time of some is over.
-    fn end_leaving(&mut self, now: Instant) {
+    fn end_leaving(&mut self, now: Moment) {
         self.leaving.retain(|(end, listener)| {
             if now >= *end {
                 listener.cut();
@@ -258,7 +263,7 @@ async fn accept(
     worker: Rc<Worker>,
     present: Rc<RefCell<Rc<WorkerListener>>>,
     listener: Listener,
-    address: dragoman_types::Address,
+    address: Address,
 ) {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {

@@ -101,8 +101,7 @@ impl HttpFilter for HealthCheck {
 mod tests {
     use super::*;
     use dragoman_stats::Registry;
-    use dragoman_types::{Address, Connection};
-    use std::time::{Instant, SystemTime};
+    use dragoman_types::{Address, Connection, Moment};
 
     fn ask(pass_through: bool, health_failed: bool) -> (Option<u16>, ResponseHead) {
         let connection = Connection {
@@ -110,7 +109,7 @@ mod tests {
             direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
             listener: "".into(),
-            accepted_at: Instant::now(),
+            accepted_at: Moment::START,
             tls: false,
         };
         let registry = Registry::new(1);
@@ -123,7 +122,7 @@ mod tests {
         };
         let stats = Stats::new(&means, "health_check");
         let filter = HealthCheck { pass_through, headers: Vec::new(), stats };
-        let mut info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+        let mut info = StreamInfo::new(1, Moment::START);
         let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
         let reply = filter.request(&mut request, &mut info, &around).err();
         filter.response(&mut response, &request, &around);

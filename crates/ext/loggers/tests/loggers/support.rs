@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use dragoman_format::{LogType, Scratch};
 use dragoman_loggers::{AccessLog, LogBuffers, LogSinks, compile};
@@ -14,7 +14,7 @@ use dragoman_proto::pb::envoy::extensions::access_loggers::file::v3::FileAccessL
 use dragoman_proto::pb::envoy::extensions::access_loggers::file::v3::file_access_log::AccessLogFormat;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::{Message, Name};
-use dragoman_types::{Address, Connection, Facts, Faults, RequestHead, StreamInfo};
+use dragoman_types::{Address, Connection, Facts, Faults, Moment, RequestHead, StreamInfo};
 
 /// A folder of its own, removed at the end.
 pub(crate) struct Folder(PathBuf);
@@ -83,7 +83,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new() -> Worker {
-        let now = Instant::now();
+        let now = Moment::START;
         let address = Address::Ip("127.0.0.1:1".parse().unwrap());
         Worker {
             connection: Connection {
@@ -94,7 +94,7 @@ impl Worker {
                 accepted_at: now,
                 tls: false,
             },
-            info: StreamInfo::new(1, SystemTime::now(), now),
+            info: StreamInfo::new(1, now),
             head: RequestHead::default(),
             scratch: Scratch::new(SystemTime::now(), now),
             buffers: LogBuffers::new(dragoman_loggers::FLUSH_AT),

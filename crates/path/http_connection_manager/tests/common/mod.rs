@@ -2,7 +2,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)] // each test file uses its own part
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use dragoman_http_connection_manager::{Accepted, Arrival, Config, Node, Scratch};
 use dragoman_proto::pb::envoy::config::core::v3::{Http1ProtocolOptions, HttpProtocolOptions};
@@ -12,7 +12,7 @@ pub use dragoman_proto::pb::envoy::extensions::filters::network::http_connection
 use dragoman_proto::pb::google::protobuf::BoolValue;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{
-    Address, Connection, Faults, LocalReply, RequestHead, StreamInfo, Version, id,
+    Address, Connection, Faults, LocalReply, Moment, RequestHead, StreamInfo, Version, id,
 };
 
 pub const TRUE: Option<BoolValue> = Some(BoolValue { value: true });
@@ -55,13 +55,13 @@ pub fn connection(remote: &str) -> Connection {
         direct_remote: remote,
         local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         listener: "l".into(),
-        accepted_at: Instant::now(),
+        accepted_at: Moment::START,
         tls: false,
     }
 }
 
 pub fn info() -> StreamInfo {
-    StreamInfo::new(1, SystemTime::now(), Instant::now())
+    StreamInfo::new(1, Moment::START)
 }
 
 /// `GET path` with fields of the form `name: value`; `host` unless the fields have one.

@@ -1,7 +1,7 @@
 //! Builders that keep the tables of the tests short. Each test file uses its own part of them.
 #![allow(dead_code, unreachable_pub)]
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
@@ -11,7 +11,7 @@ use dragoman_proto::pb::envoy::r#type::matcher::v3::{
 use dragoman_proto::pb::google::protobuf::{BoolValue, UInt32Value};
 use dragoman_router::{Asked, Certificate, Found, Route, RouteTable, Scratch};
 use dragoman_types::{
-    Address, Connection, Facts, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo,
+    Address, Connection, Facts, Faults, LocalReply, Moment, RequestHead, ResponseHead, StreamInfo,
 };
 use pb::route_match::PathSpecifier;
 
@@ -181,10 +181,10 @@ pub fn with_facts<T>(f: impl FnOnce(&Facts<'_>) -> T) -> T {
         direct_remote: address(1),
         local: address(2),
         listener: "listener".into(),
-        accepted_at: Instant::now(),
+        accepted_at: Moment::START,
         tls: false,
     };
-    let info = StreamInfo::new(1, SystemTime::now(), Instant::now());
+    let info = StreamInfo::new(1, Moment::START);
     f(&Facts::new(&connection, &info))
 }
 
@@ -197,7 +197,7 @@ pub fn response(fields: &[(&str, &str)]) -> ResponseHead {
 }
 
 pub fn scratch() -> Scratch {
-    Scratch::new(dragoman_format::Scratch::new(SystemTime::now(), Instant::now()))
+    Scratch::new(dragoman_format::Scratch::new(SystemTime::now(), Moment::START))
 }
 
 /// The request as it goes upstream, or `Err` where nothing is forwarded.

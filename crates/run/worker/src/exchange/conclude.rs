@@ -3,7 +3,6 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Instant;
 
 use dragoman_codec::h1::Framing;
 use dragoman_format::LogType;
@@ -44,12 +43,12 @@ impl Exchange<'_> {
     pub(super) fn upstream_service_time(&self) -> Option<u64> {
         let phases = &self.info.phases;
         let (sent, answered) = (phases.upstream_request_end?, phases.upstream_response_begin?);
-        Some(answered.saturating_duration_since(sent).as_millis() as u64)
+        Some(answered.millis_since(sent))
     }
 
     /// The host's head is here.
     pub(super) fn answered(&mut self, leased: &Leased) {
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         self.patience.moved(now);
         self.info.phases.upstream_response_begin = Some(now);
         self.info.upstream_version = Some(self.x.response.version);
@@ -78,12 +77,12 @@ impl Exchange<'_> {
 
     /// The response went out as a whole.
     pub(super) fn completed(&mut self, leased: Leased) {
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         self.info.phases.upstream_response_end = Some(now);
         self.info.phases.response_end = Some(now);
         if let Some(began) = self.info.phases.upstream_request_begin {
-            let took = now.saturating_duration_since(began);
-            let (ms, us) = (took.as_millis() as u64, took.as_micros() as u64);
+            let us = now.nanos_since(began) / 1000;
+            let ms = us / 1000;
             if let Some(cluster) = &self.cluster {
                 cluster.cells.responses.upstream_rq_time.record(ms);
                 let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
@@ -146,7 +145,7 @@ impl Exchange<'_> {
         self.close = self.server.respond(&mut self.x.response, framing, context);
         self.responded = true;
         self.send_body().await;
-        self.info.phases.response_end = Some(Instant::now());
+        self.info.phases.response_end = Some(self.worker.clock.now());
     }
 
     /// What of the request's body is here already is taken, so that it needn't cost the connection.
@@ -166,7 +165,7 @@ impl Exchange<'_> {
     fn shape(&mut self, reply: &LocalReply) {
         let config = &self.manager.shared.config;
         let x = &mut *self.x;
-        let mut edits = self.worker.edits(self.info.start);
+        let mut edits = self.worker.edits();
         let mut facts = Facts::new(self.connection, &self.info);
         facts.request = Some(&x.request);
         facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
@@ -182,7 +181,9 @@ impl Exchange<'_> {
     /// Writes the local body; a client that doesn't take it is left to the idle limit.
     async fn send_body(&mut self) {
         let mut at = 0;
+        let mut woken = false;
         let sent = poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
             while at < self.x.body.len() {
                 match self.server.poll_write(cx, &self.x.body[at..]) {
                     Poll::Ready(Ok(n)) => at += n,
@@ -204,14 +205,14 @@ impl Exchange<'_> {
     }
 
     /// Counts, logs, and says whether the connection must close.
-    pub(super) fn conclude(mut self) -> bool {
+    pub(super) fn conclude(&mut self) -> bool {
         self.account();
         self.close
     }
 
     fn account(&mut self) {
         self.concluded = true;
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         self.info.end = Some(now);
         let wire = &self.server.wire;
         self.info.downstream_wire_received = wire.bytes_taken - self.wire_before.0;
@@ -226,9 +227,8 @@ impl Exchange<'_> {
             self.manager.listener_http.downstream_rq_completed.inc();
             self.count_class(self.x.response.status);
         }
-        let took = now.saturating_duration_since(self.info.start);
-        stats.downstream_rq_time.record(took.as_millis() as u64);
-        self.log(now);
+        stats.downstream_rq_time.record(now.millis_since(self.info.start));
+        self.log();
     }
 
     fn count_class(&self, status: u16) {
@@ -257,14 +257,14 @@ impl Exchange<'_> {
         self.account();
     }
 
-    fn log(&self, now: Instant) {
+    fn log(&self) {
         let logs = &self.manager.shared.access_logs;
         if logs.is_empty() {
             return;
         }
         let facts = self.facts();
         let mut buffers = self.worker.logs.borrow_mut();
-        let mut edits = self.worker.edits(now);
+        let mut edits = self.worker.edits();
         for log in logs.iter() {
             log.log(LogType::DownstreamEnd, &facts, &mut edits.format, &mut buffers);
         }

@@ -2,7 +2,6 @@
 //! ends the wait, the pool's places and the gauges are given back.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use dragoman_cluster::{Cluster, Thresholds};
 use dragoman_codec::h1::Limits;
@@ -24,7 +23,7 @@ impl Exchange<'_> {
         priority: Priority,
         limits: &Thresholds,
     ) -> Result<Leased, Stop> {
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
         let lease = match host.acquire(priority, limits, now, cluster.config()) {
@@ -74,7 +73,7 @@ impl Exchange<'_> {
         host: Rc<WorkerHost>,
         priority: Priority,
     ) -> Result<Leased, Stop> {
-        let begun = Instant::now();
+        let begun = self.worker.clock.now();
         let opening = Opening::new(host, priority);
         let keepalive = cluster.keepalive.map(|k| Keepalive {
             probes: k.probes,
@@ -82,7 +81,7 @@ impl Exchange<'_> {
             interval: k.interval,
         });
         let address = opening.host.host.address.clone();
-        let until = begun.checked_add(cluster.connect_timeout);
+        let until = Some(begun.after(cluster.connect_timeout));
         let opened = self.patiently(connect(&address, keepalive), until).await?;
         let socket = match opened {
             Some(Ok(socket)) => socket,
@@ -97,16 +96,15 @@ impl Exchange<'_> {
                 return Err(replies::connect_timeout(cluster).into());
             }
         };
-        let now = Instant::now();
+        let now = self.worker.clock.read();
         let wire = Wire::new(socket, self.worker.buffers.clone(), style(cluster.http.proper_case));
         let limits = Limits {
             head_bytes: cluster.http.max_response_headers_bytes,
             fields: cluster.http.max_headers_count,
         };
         let trailers = cluster.http.enable_trailers;
-        let client = Client::new(wire, self.worker.next_id(), now, limits, trailers);
-        let waited = now.saturating_duration_since(begun);
-        Ok(opening.done(client, waited.as_millis() as u64))
+        let client = Box::new(Client::new(wire, self.worker.next_id(), now, limits, trailers));
+        Ok(opening.done(client, now.millis_since(begun)))
     }
 }
 
@@ -135,7 +133,7 @@ impl Opening {
         self.host.failed(self.priority, timeout);
     }
 
-    fn done(mut self, client: Client, connect_ms: u64) -> Leased {
+    fn done(mut self, client: Box<Client>, connect_ms: u64) -> Leased {
         self.pending = None;
         self.host.cluster.stats.upstream_cx_connect_ms.record(connect_ms);
         Leased::new(client, self.host.clone(), self.priority)

@@ -4,12 +4,12 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dragoman_cluster::Cluster;
 use dragoman_codec::h1::Response;
 use dragoman_router::Forward;
-use dragoman_types::{Flags, HeaderId, LocalReply, id};
+use dragoman_types::{Flags, HeaderId, LocalReply, Moment, id};
 
 use super::patience::Expired;
 use super::{Exchange, Stop, replies};
@@ -86,10 +86,12 @@ impl Exchange<'_> {
     pub(super) async fn patiently<F: Future>(
         &mut self,
         future: F,
-        until: Option<Instant>,
+        until: Option<Moment>,
     ) -> Result<Option<F::Output>, Stop> {
         let mut future = pin!(future);
+        let mut woken = false;
         poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
             if let Poll::Ready(done) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(Some(done)));
             }
@@ -108,7 +110,7 @@ impl Exchange<'_> {
     fn poll_patience(
         &mut self,
         cx: &mut Context<'_>,
-        until: Option<Instant>,
+        until: Option<Moment>,
     ) -> Poll<Option<Failure>> {
         // A "100 Continue" must not wait for a host.
         let _ = self.server.poll_flush(cx);
@@ -120,14 +122,14 @@ impl Exchange<'_> {
         if self.deadline.poll_at(cx, next).is_pending() {
             return Poll::Pending;
         }
-        match self.patience.expired(Instant::now()) {
+        match self.patience.expired(self.worker.clock.read()) {
             Some(which) => Poll::Ready(Some(Failure::Expired(which))),
             None => Poll::Ready(None),
         }
     }
 
     pub(super) fn send_head(&mut self, leased: &mut Leased) {
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         let info = &mut self.info;
         info.phases.upstream_connect_end = Some(now);
         info.phases.upstream_request_begin = Some(now);
@@ -149,14 +151,14 @@ impl Exchange<'_> {
         let moved = &mut self.info.bytes_received;
         let pumped = pump(self.server, client, moved, &mut self.request_finished, cx);
         if self.server.wire.is_received() && !self.patience.is_request_ended() {
-            let now = Instant::now();
+            let now = self.worker.clock.now();
             self.info.phases.request_end = Some(now);
             self.patience.request_ended(now);
         }
         match pumped {
             Poll::Ready(Ok(())) => {
                 self.request_sent = true;
-                self.info.phases.upstream_request_end = Some(Instant::now());
+                self.info.phases.upstream_request_end = Some(self.worker.clock.now());
             }
             Poll::Ready(Err(PumpError::Sink)) => self.request_refused = true,
             Poll::Ready(Err(PumpError::Source(error))) => {
@@ -166,7 +168,7 @@ impl Exchange<'_> {
                 });
             }
             Poll::Pending if before != self.info.bytes_received => {
-                self.patience.moved(Instant::now());
+                self.patience.moved(self.worker.clock.now());
             }
             Poll::Pending => {}
         }
@@ -175,7 +177,9 @@ impl Exchange<'_> {
 
     /// Sends the request and waits for the answer's head.
     pub(super) async fn until_answer(&mut self, leased: &mut Leased) -> Result<Response, Failure> {
+        let mut woken = false;
         poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
             self.poll_request(cx, leased.client())?;
             loop {
                 match leased.client().poll_head(cx, &mut self.x.response) {
@@ -214,7 +218,9 @@ impl Exchange<'_> {
 
     /// Moves what is left of both bodies.
     pub(super) async fn until_complete(&mut self, leased: &mut Leased) -> Result<(), Stop> {
+        let mut woken = false;
         let outcome = poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
             if let Err(failure) = self.poll_request(cx, leased.client()) {
                 return Poll::Ready(Err(failure));
             }
@@ -232,7 +238,7 @@ impl Exchange<'_> {
                 Poll::Pending => {}
             }
             if before != self.info.bytes_sent {
-                self.patience.moved(Instant::now());
+                self.patience.moved(self.worker.clock.now());
             }
             // A long transfer is seen while it goes on.
             self.manager.count_bytes(&mut self.server.wire);

@@ -14,7 +14,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Instant;
 
 use dragoman_cluster::Thresholds;
 use dragoman_codec::h1::{Request, Response};
@@ -22,7 +21,7 @@ use dragoman_filter::Surroundings;
 use dragoman_http_connection_manager::{Arrival, upgrade_kind};
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
-use dragoman_types::{Connection, Facts, LocalReply, Priority, StreamInfo, id};
+use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo, id};
 
 use crate::context::{Scratch, Worker, WorkerRoutes};
 use crate::h1::{ResponseContext, Server};
@@ -111,10 +110,10 @@ impl<'a> Exchange<'a> {
         (server, deadline): (&'a mut Server, &'a mut Deadline),
         x: &'a mut Scratch,
         incoming: Request,
-        start: Instant,
+        start: Moment,
     ) -> Exchange<'a> {
         let manager = &listener.manager;
-        let mut info = StreamInfo::new(worker.next_id(), worker.clock.wall(start), start);
+        let mut info = StreamInfo::new(worker.next_id(), start);
         info.version = Some(x.request.version);
         info.downstream_header_received = incoming.field_bytes;
         let wire_before =
@@ -150,7 +149,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Serves the request and says how the connection goes on.
-    pub(crate) async fn serve(mut self) -> After {
+    pub(crate) async fn serve(&mut self) -> After {
         self.begin();
         let mut after = After::Keep;
         match self.run().await {
@@ -168,7 +167,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Answers a request whose head could not be read.
-    pub(crate) async fn refuse(mut self, reply: LocalReply) {
+    pub(crate) async fn refuse(&mut self, reply: LocalReply) {
         self.begin();
         self.reply(reply.close()).await;
         self.conclude();
@@ -309,7 +308,7 @@ impl<'a> Exchange<'a> {
         facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
         facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
         let x = &mut *self.x;
-        let mut edits = self.worker.edits(self.info.start);
+        let mut edits = self.worker.edits();
         routes.table().edit_request(route, entry, &mut x.request, &facts, keep, &mut edits);
         drop(edits);
         if keep && let Some(timeout) = self.patience.route {
@@ -330,7 +329,7 @@ impl<'a> Exchange<'a> {
         self.host = Some(host.clone());
         if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
             let keep = self.envoy_headers();
-            let mut edits = self.worker.edits(self.info.start);
+            let mut edits = self.worker.edits();
             let request = &mut self.x.request;
             forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
         }
@@ -370,7 +369,7 @@ impl<'a> Exchange<'a> {
         facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
         facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
         facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
-        let mut edits = self.worker.edits(self.info.start);
+        let mut edits = self.worker.edits();
         routes.table().edit_response(route, entry, &mut x.response, &facts, &mut edits);
         drop(edits);
         self.finish_response();
@@ -385,7 +384,7 @@ impl<'a> Exchange<'a> {
         }
         let (request, response) = (&self.x.request, &mut self.x.response);
         let config = &self.manager.shared.config;
-        self.worker.clock.with_date(self.info.start, |date| {
+        self.worker.clock.with_date(|date| {
             config.finish_response(response, Some(request), date);
         });
     }

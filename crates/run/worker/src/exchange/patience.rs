@@ -2,9 +2,10 @@
 //! Sources: `HttpConnectionManager.{stream_idle_timeout,request_timeout}`,
 //! `RouteAction.{timeout,idle_timeout,max_stream_duration}`, `x-envoy-upstream-rq-timeout-ms`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dragoman_http_connection_manager::Config;
+use dragoman_types::Moment;
 
 /// A limit that was passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,15 +27,15 @@ pub(crate) struct Patience {
     pub(crate) idle: Option<Duration>,
     request: Option<Duration>,
     pub(crate) stream: Option<Duration>,
-    start: Instant,
+    start: Moment,
     /// Something moved last.
-    active: Instant,
-    request_end: Option<Instant>,
+    active: Moment,
+    request_end: Option<Moment>,
 }
 
 impl Patience {
     /// Before the route is known.
-    pub(crate) fn new(start: Instant, config: &Config) -> Patience {
+    pub(crate) fn new(start: Moment, config: &Config) -> Patience {
         Patience {
             route: None,
             idle: config.timeouts.stream_idle,
@@ -46,11 +47,11 @@ impl Patience {
         }
     }
 
-    pub(crate) fn moved(&mut self, now: Instant) {
+    pub(crate) fn moved(&mut self, now: Moment) {
         self.active = now;
     }
 
-    pub(crate) fn request_ended(&mut self, now: Instant) {
+    pub(crate) fn request_ended(&mut self, now: Moment) {
         self.request_end = Some(now);
         self.active = now;
     }
@@ -59,10 +60,10 @@ impl Patience {
         self.request_end.is_some()
     }
 
-    fn limits(&self) -> [Option<(Instant, Expired)>; 4] {
-        let at = |from: Option<Instant>, limit: Option<Duration>, kind: fn(Duration) -> Expired| {
+    fn limits(&self) -> [Option<(Moment, Expired)>; 4] {
+        let at = |from: Option<Moment>, limit: Option<Duration>, kind: fn(Duration) -> Expired| {
             let (from, limit) = (from?, limit?);
-            Some((from.checked_add(limit)?, kind(limit)))
+            Some((from.after(limit), kind(limit)))
         };
         let request_start = if self.request_end.is_none() { Some(self.start) } else { None };
         [
@@ -74,12 +75,12 @@ impl Patience {
     }
 
     /// When patience ends next.
-    pub(crate) fn until(&self) -> Option<Instant> {
+    pub(crate) fn until(&self) -> Option<Moment> {
         self.limits().into_iter().flatten().map(|(at, _)| at).min()
     }
 
     /// The limit that was passed by `now`, the earliest first.
-    pub(crate) fn expired(&self, now: Instant) -> Option<Expired> {
+    pub(crate) fn expired(&self, now: Moment) -> Option<Expired> {
         let passed = self.limits().into_iter().flatten().filter(|(at, _)| *at <= now);
         passed.min_by_key(|(at, _)| *at).map(|(_, which)| which)
     }
@@ -89,7 +90,7 @@ impl Patience {
 mod tests {
     use super::*;
 
-    fn patience(start: Instant) -> Patience {
+    fn patience(start: Moment) -> Patience {
         Patience {
             route: Some(Duration::from_secs(15)),
             idle: Some(Duration::from_secs(5)),
@@ -103,8 +104,8 @@ mod tests {
 
     #[test]
     fn each_limit_counts_from_its_own_moment() {
-        let start = Instant::now();
-        let s = |n| start + Duration::from_secs(n);
+        let start = Moment::START;
+        let s = |n| start.after(Duration::from_secs(n));
         let mut p = patience(start);
         assert_eq!(p.until(), Some(s(3)));
         assert_eq!(p.expired(s(4)), Some(Expired::Request(Duration::from_secs(3))));

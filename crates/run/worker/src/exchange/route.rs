@@ -75,7 +75,7 @@ impl Exchange<'_> {
         }
         let keep = self.envoy_headers();
         let facts = Facts::new(self.connection, &self.info);
-        let mut edits = self.worker.edits(self.info.start);
+        let mut edits = self.worker.edits();
         match routes.table().answer(route, &mut self.x.request, &facts, keep, &mut edits) {
             Some(reply) => Err(reply.into()),
             None => Err(self.no_route("the route has no action")),

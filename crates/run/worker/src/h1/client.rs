@@ -1,12 +1,11 @@
 //! The client's end of an HTTP/1 connection: one request at a time towards an upstream host.
 
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use dragoman_codec::h1::write::request_head;
 use dragoman_codec::h1::{Framing, Limits, Response, parse_response};
 use dragoman_net::buffer::SMALL;
-use dragoman_types::{Address, Headers, RequestHead, ResponseHead, id};
+use dragoman_types::{Address, Headers, Moment, RequestHead, ResponseHead, id};
 
 use super::wire::Wire;
 use crate::stream::{Body, Sink, Source, StreamError};
@@ -23,8 +22,8 @@ pub(crate) enum Head {
 pub(crate) struct Client {
     pub(crate) wire: Wire,
     pub(crate) id: u64,
-    pub(crate) opened: Instant,
-    pub(crate) last_used: Instant,
+    pub(crate) opened: Moment,
+    pub(crate) last_used: Moment,
     pub(crate) requests: u32,
     pub(crate) local: Option<Address>,
     pub(crate) limits: Limits,
@@ -37,7 +36,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(wire: Wire, id: u64, now: Instant, limits: Limits, trailers: bool) -> Client {
+    pub(crate) fn new(wire: Wire, id: u64, now: Moment, limits: Limits, trailers: bool) -> Client {
         let local = wire.socket.local();
         Client {
             wire,
