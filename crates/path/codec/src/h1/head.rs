@@ -45,23 +45,12 @@ pub(super) fn find_end(
     if buf.len() >= limits.head_bytes { Err(ParseError::HeadTooLarge) } else { Ok(None) }
 }
 
-/// Takes the fields that a parser found in `bytes` into `headers`, and what they say about framing.
-/// Lines as HTTP/1 writes them are copied at once; others one by one.
+/// Takes the fields that a parser found into `headers`, and what they say about framing.
 pub(super) fn take_fields(
-    bytes: &[u8],
     parsed: &[httparse::Header<'_>],
     headers: &mut Headers,
 ) -> Result<FramingFields, ParseError> {
     let mut fields = FramingFields::default();
-    if let Some(lines) = plain_lines(bytes, parsed) {
-        let mut block = headers.adopt_block(lines);
-        for field in parsed {
-            let (name, value) = (offset(lines, field.name.as_bytes()), offset(lines, field.value));
-            let id = block.line(name, field.name.len(), value, field.value.len());
-            fields.note(id, field.name.len(), field.value)?;
-        }
-        return Ok(fields);
-    }
     for field in parsed {
         let id = HeaderId::of(field.name.as_bytes());
         fields.note(id, field.name.len(), field.value)?;
@@ -74,29 +63,37 @@ pub(super) fn take_fields(
     Ok(fields)
 }
 
-/// The lines of the fields of a head, if each is `name: value` CRLF and nothing else stands between
-/// the start line and the head's end: then no line can end in another way, and none is folded.
-pub(super) fn plain_lines<'b>(
-    bytes: &'b [u8],
+/// As [`take_fields`], in one copy, where each line is `name: value` CRLF and nothing else stands
+/// between the start line and the head's end: then no line can end in another way, and none is folded.
+/// `None`: it isn't so, or something is wrong.
+pub(super) fn take_lines(
+    bytes: &[u8],
     parsed: &[httparse::Header<'_>],
-) -> Option<&'b [u8]> {
+    headers: &mut Headers,
+) -> Option<FramingFields> {
+    let mut fields = FramingFields::default();
     let Some(first) = parsed.first() else {
-        return bytes.ends_with(b"\r\n\r\n").then_some(&[]);
+        return bytes.ends_with(b"\r\n\r\n").then_some(fields);
     };
     let start = offset(bytes, first.name.as_bytes());
-    let lines = &bytes[start..];
+    let lines = bytes.get(start..)?;
+    let mut block = headers.adopt_block(lines);
     let mut at = 0;
     for field in parsed {
-        let end = at + field.name.len();
+        let value = at + field.name.len() + 2;
+        let end = value + field.value.len();
         let plain = offset(lines, field.name.as_bytes()) == at
-            && offset(lines, field.value) == end + 2
-            && lines[end..].starts_with(b": ");
-        at = end + 2 + field.value.len() + 2;
-        if !plain || lines.get(at - 2..at) != Some(b"\r\n") {
+            && offset(lines, field.value) == value
+            && lines.get(value - 2..value) == Some(b": ")
+            && lines.get(end..end + 2) == Some(b"\r\n");
+        if !plain {
             return None;
         }
+        let id = block.line(at, field.name.len(), value, field.value.len());
+        fields.note(id, field.name.len(), field.value).ok()?;
+        at = end + 2;
     }
-    (bytes[..start].ends_with(b"\r\n") && lines[at..] == *b"\r\n").then_some(lines)
+    (bytes[..start].ends_with(b"\r\n") && lines[at..] == *b"\r\n").then_some(fields)
 }
 
 /// Where `part`, a slice of `whole`, begins in it.

@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 use super::body::Framing;
 use super::error::ParseError;
 use super::head::{
-    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, plain_lines,
-    take_fields,
+    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields,
+    take_lines,
 };
 
 /// What a request head said to the codec; the rest went into the [`RequestHead`].
@@ -73,8 +73,9 @@ fn at_once(buf: &[u8], limits: &Limits, head: &mut RequestHead) -> Option<Reques
     if n > limits.head_bytes || buf[0].is_ascii_whitespace() {
         return None;
     }
-    plain_lines(&buf[..n], parsed.headers)?;
-    take(&buf[..n], &parsed, limits, head).ok()
+    begin(&parsed, limits, head).ok()?;
+    let fields = take_lines(&buf[..n], parsed.headers, &mut head.headers)?;
+    framing(&fields, head.version, n).ok()
 }
 
 fn fill<'b>(
@@ -90,15 +91,17 @@ fn fill<'b>(
         Ok(_) => return Err(ParseError::StartLine),
         Err(error) => return Err(refine(from_httparse(error), bytes)),
     }
-    take(bytes, &parsed, limits, head)
+    begin(&parsed, limits, head)?;
+    let fields = take_fields(parsed.headers, &mut head.headers)?;
+    framing(&fields, head.version, bytes.len())
 }
 
-fn take(
-    bytes: &[u8],
+/// The request line, and whether there are too many fields.
+fn begin(
     parsed: &httparse::Request<'_, '_>,
     limits: &Limits,
     head: &mut RequestHead,
-) -> Result<Request, ParseError> {
+) -> Result<(), ParseError> {
     if parsed.headers.len() > limits.fields {
         return Err(ParseError::TooManyFields);
     }
@@ -114,9 +117,7 @@ fn take(
     }
     head.headers.append(id::METHOD, method);
     head.headers.append(id::PATH, path);
-    let fields = take_fields(bytes, parsed.headers, &mut head.headers)?;
-    fields.check()?;
-    framing(&fields, head.version, bytes.len())
+    Ok(())
 }
 
 /// Says more exactly what is wrong with a head that the parser refused.
@@ -190,6 +191,7 @@ fn framing(
     version: Version,
     consumed: usize,
 ) -> Result<Request, ParseError> {
+    fields.check()?;
     if fields.chunked && version == Version::Http10 {
         return Err(ParseError::ChunkedInHttp10);
     }

@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 use super::body::Framing;
 use super::error::ParseError;
 use super::head::{
-    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, plain_lines,
-    take_fields,
+    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields,
+    take_lines,
 };
 
 /// What a response head said to the codec; the rest went into the [`ResponseHead`].
@@ -79,8 +79,9 @@ fn at_once(
     if n > limits.head_bytes {
         return None;
     }
-    plain_lines(&buf[..n], parsed.headers)?;
-    take(&buf[..n], &parsed, limits, to_head, head).ok()
+    begin(&parsed, limits, head).ok()?;
+    let fields = take_lines(&buf[..n], parsed.headers, &mut head.headers)?;
+    finish(fields, head, to_head, n).ok()
 }
 
 fn fill<'b>(
@@ -97,16 +98,17 @@ fn fill<'b>(
         Ok(_) => return Err(ParseError::StartLine),
         Err(error) => return Err(from_httparse(error)),
     }
-    take(bytes, &parsed, limits, to_head, head)
+    begin(&parsed, limits, head)?;
+    let fields = take_fields(parsed.headers, &mut head.headers)?;
+    finish(fields, head, to_head, bytes.len())
 }
 
-fn take(
-    bytes: &[u8],
+/// The status line, and whether there are too many fields.
+fn begin(
     parsed: &httparse::Response<'_, '_>,
     limits: &Limits,
-    to_head: bool,
     head: &mut ResponseHead,
-) -> Result<Response, ParseError> {
+) -> Result<(), ParseError> {
     if parsed.headers.len() > limits.fields {
         return Err(ParseError::TooManyFields);
     }
@@ -116,14 +118,22 @@ fn take(
     if !(100..=999).contains(&head.status) {
         return Err(ParseError::Status);
     }
-    let mut fields = take_fields(bytes, parsed.headers, &mut head.headers)?;
+    Ok(())
+}
+
+fn finish(
+    mut fields: FramingFields,
+    head: &ResponseHead,
+    to_head: bool,
+    consumed: usize,
+) -> Result<Response, ParseError> {
     fields.hosts = 0;
     fields.check()?;
     let never_has_body = matches!(head.status, 100..=199 | 204);
     if never_has_body && (fields.chunked || fields.length.is_some_and(|length| length > 0)) {
         return Err(ParseError::ContentLength);
     }
-    Ok(framing(&fields, head, to_head, bytes.len()))
+    Ok(framing(&fields, head, to_head, consumed))
 }
 
 /// RFC 9112 section 6.3.

@@ -82,7 +82,7 @@ fn lines(
     written: impl Fn(HeaderId) -> bool,
 ) {
     match style {
-        NameStyle::Lower => headers.lines(written).for_each(|lines| out.extend_from_slice(lines)),
+        NameStyle::Lower => headers.write_lines(out, written),
         NameStyle::ProperCase => {
             for (id, name, value) in headers.iter().filter(|(id, ..)| written(*id)) {
                 match id {

@@ -84,22 +84,29 @@ impl Client {
     ) -> Poll<Result<Head, StreamError>> {
         loop {
             let input = self.wire.input.data();
-            self.answered |= !input.is_empty();
-            let scanned = &mut self.wire.scanned;
-            if let Some(found) = parse_response(input, scanned, &self.limits, self.to_head, head)? {
-                self.wire.take(found.consumed);
-                if found.interim {
-                    return Poll::Ready(Ok(Head::Interim));
+            if !input.is_empty() {
+                self.answered = true;
+                let scanned = &mut self.wire.scanned;
+                let parsed = parse_response(input, scanned, &self.limits, self.to_head, head)?;
+                if let Some(found) = parsed {
+                    return Poll::Ready(Ok(self.take_head(found)));
                 }
-                self.closing |= !found.keep_alive;
-                self.wire.receive(found.framing, self.limits);
-                return Poll::Ready(Ok(Head::Final(found)));
             }
             let limit = self.limits.head_bytes.max(SMALL);
             if ready!(self.wire.poll_fill(cx, limit))? == 0 {
                 return Poll::Ready(Err(StreamError::Closed));
             }
         }
+    }
+
+    fn take_head(&mut self, found: Response) -> Head {
+        self.wire.take(found.consumed);
+        if found.interim {
+            return Head::Interim;
+        }
+        self.closing |= !found.keep_alive;
+        self.wire.receive(found.framing, self.limits);
+        Head::Final(found)
     }
 
     /// Whether another request may be sent: both messages are complete, nobody wants to close, and
