@@ -15,7 +15,7 @@ fn connection(remote: &str) -> Connection {
         id: 1,
         direct_remote: address(remote),
         local: address("[::1]:80"),
-        listener: "".into(),
+        listener: "l".into(),
         accepted_at: Moment::START,
         tls: false,
     }

@@ -1,6 +1,7 @@
 //! The facts of one request, gathered while it runs, read by formatters, logs and histograms.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -22,7 +23,7 @@ pub struct Connection {
     /// Our end of the socket.
     pub local: Address,
     /// The listener's name.
-    pub listener: Box<str>,
+    pub listener: Arc<str>,
     pub accepted_at: Moment,
     pub tls: bool,
 }

@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(crate) resources: Resources,
     pub(crate) plan: Plan,
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) sockets: FxHashMap<Box<str>, Arc<Vec<Bound>>>,
+    pub(crate) sockets: FxHashMap<Arc<str>, Arc<Vec<Bound>>>,
     /// What DNS said last, by cluster and name.
     pub(crate) resolved: FxHashMap<Box<str>, BTreeMap<String, Vec<SocketAddr>>>,
     /// DNS clusters that were not resolved yet.
@@ -194,7 +194,7 @@ impl Control {
         &self,
         state: &State,
         plan: &Plan,
-    ) -> Result<FxHashMap<Box<str>, Arc<Vec<Bound>>>, PublishError> {
+    ) -> Result<FxHashMap<Arc<str>, Arc<Vec<Bound>>>, PublishError> {
         let mut sockets = FxHashMap::default();
         for (name, listener) in &plan.listeners {
             if state.stopped.covers(listener.inbound) {

@@ -179,7 +179,7 @@ impl Engine {
             let _ = worker.send(Command::StopListeners { inbound_only });
         }
         // The kernel goes on queueing connections while any descriptor of a socket is open.
-        let inbound: FxHashSet<Box<str>> = (state.plan.listeners.values())
+        let inbound: FxHashSet<Arc<str>> = (state.plan.listeners.values())
             .filter(|l| !inbound_only || l.inbound)
             .map(|l| l.name.clone())
             .collect();

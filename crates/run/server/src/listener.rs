@@ -42,7 +42,7 @@ pub(crate) struct ManagerPlan {
 /// A compiled listener without sockets and statistics.
 #[derive(Debug)]
 pub(crate) struct ListenerPlan {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) stat_prefix: Box<str>,
     pub(crate) addresses: Vec<Address>,
     pub(crate) options: SocketOptions,

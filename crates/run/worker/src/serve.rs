@@ -18,6 +18,9 @@ use crate::manager::WorkerListener;
 /// Bytes that are read and thrown away while a closing connection waits for its client.
 const LINGER_BYTES: u64 = 1 << 20;
 
+/// A connection without a request for so long gives back what only requests need.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// What ended a wait for the next request.
 enum Waited {
     Ready,
@@ -32,60 +35,63 @@ struct ClientConnection {
     server: Server,
     deadline: Deadline,
     requests: u64,
+    /// The last request's end, or the connection's beginning.
+    idle_since: Moment,
     /// An idle limit or the maximum duration passed: the next response is the last.
     draining: bool,
     remote_close: bool,
 }
 
 /// Serves `socket` until it ends.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
     id: u64,
     socket: Socket,
     (peer, local): (Address, Address),
-) {
-    socket.set_nodelay();
-    // A client of a pipe has no address of its own: it is known by the pipe's.
-    let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
-    let config = &listener.manager.shared.config;
-    let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
-    let connection = Connection {
-        id,
-        direct_remote: peer,
-        local,
-        listener: listener.shared.name.clone(),
-        accepted_at: worker.clock.read(),
-        tls: false,
-    };
-    let server = Server::new(wire, config.http1.enable_trailers);
-    let mut client = ClientConnection {
-        worker,
-        listener,
-        connection,
-        server,
-        deadline: Deadline::default(),
-        requests: 0,
-        draining: false,
-        remote_close: false,
-    };
+) -> impl Future<Output = ()> {
+    // Made here, not within: an async function would hold its arguments beside what it makes of them.
+    let mut client = ClientConnection::new(worker, listener, id, socket, (peer, local));
     client.count_open();
-    client.run().await;
+    async move { client.run().await }
 }
 
 impl ClientConnection {
+    fn new(
+        worker: Rc<Worker>,
+        listener: Rc<WorkerListener>,
+        id: u64,
+        socket: Socket,
+        (peer, local): (Address, Address),
+    ) -> ClientConnection {
+        socket.set_nodelay();
+        // A client of a pipe has no address of its own: it is known by the pipe's.
+        let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
+        let config = &listener.manager.shared.config;
+        let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
+        let server = Server::new(wire, config.http1.enable_trailers);
+        let accepted_at = worker.clock.read();
+        let name = listener.shared.name.clone();
+        let connection =
+            Connection { id, direct_remote: peer, local, listener: name, accepted_at, tls: false };
+        ClientConnection {
+            worker,
+            listener,
+            connection,
+            server,
+            deadline: Deadline::default(),
+            requests: 0,
+            idle_since: accepted_at,
+            draining: false,
+            remote_close: false,
+        }
+    }
+
     async fn run(&mut self) {
-        loop {
-            if !self.wait().await {
-                return;
-            }
-            let worker = self.worker.clone();
-            let mut scratch = worker.take_scratch();
-            let after = self.request(&mut scratch).await;
-            worker.give_scratch(scratch);
-            self.listener.manager.count_bytes(&mut self.server.wire);
-            match after {
-                After::Keep => self.server.wire.idle(),
+        while self.wait().await {
+            // A request's state is three times a connection's: it's there only while requests come.
+            match Box::pin(self.serve_requests()).await {
+                After::Keep => self.server.wire.release(),
                 After::Close => return self.close().await,
                 After::Gone => {
                     self.remote_close = true;
@@ -95,6 +101,26 @@ impl ClientConnection {
                     self.server.wire.mark_cut();
                     return self.count_active_end(false);
                 }
+            }
+        }
+    }
+
+    /// Serves requests for as long as they follow each other.
+    async fn serve_requests(&mut self) -> After {
+        loop {
+            let worker = self.worker.clone();
+            let mut scratch = worker.take_scratch();
+            let after = self.request(&mut scratch).await;
+            worker.give_scratch(scratch);
+            self.listener.manager.count_bytes(&mut self.server.wire);
+            if after != After::Keep {
+                return after;
+            }
+            self.server.wire.idle();
+            self.idle_since = worker.clock.now();
+            let until = self.idle_since.after(SETTLE);
+            if let Waited::Expired = self.wait_until(Some(until)).await {
+                return After::Keep;
             }
         }
     }
@@ -125,7 +151,7 @@ impl ClientConnection {
 
     fn idle_until(&self) -> Option<Moment> {
         let timeouts = &self.config().timeouts;
-        let idle = timeouts.connection_idle.map(|t| self.worker.clock.now().after(t));
+        let idle = timeouts.connection_idle.map(|t| self.idle_since.after(t));
         let accepted = self.connection.accepted_at;
         let oldest = timeouts.max_connection.map(|t| accepted.after(t));
         idle.into_iter().chain(oldest).min()

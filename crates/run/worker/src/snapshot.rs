@@ -77,7 +77,7 @@ pub struct ConnectionManager {
 pub struct Listener {
     /// Tells versions of one listener apart.
     pub config_id: usize,
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Bound addresses, real ports.
     pub addresses: Vec<Address>,
     pub inbound: bool,

@@ -25,7 +25,7 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub enum Command {
     /// A new version, with the sockets of its listeners by name.
-    Apply(Arc<Snapshot>, FxHashMap<Box<str>, Arc<Vec<Bound>>>),
+    Apply(Arc<Snapshot>, FxHashMap<Arc<str>, Arc<Vec<Bound>>>),
     /// Stop accepting; `true`: only listeners of inbound traffic.
     StopListeners {
         inbound_only: bool,
@@ -114,7 +114,7 @@ struct Running {
 /// The listeners of this worker.
 #[derive(Default)]
 struct Listeners {
-    running: FxHashMap<Box<str>, Running>,
+    running: FxHashMap<Arc<str>, Running>,
     /// Removed or replaced ones, and when their last connections end.
     leaving: Vec<(Moment, Rc<WorkerListener>)>,
 }
@@ -194,7 +194,7 @@ impl Listeners {
         &mut self,
         worker: &Rc<Worker>,
         snapshot: &Snapshot,
-        sockets: &FxHashMap<Box<str>, Arc<Vec<Bound>>>,
+        sockets: &FxHashMap<Arc<str>, Arc<Vec<Bound>>>,
     ) {
         let now = worker.clock.now();
         let end = now.after(worker.shared.drain.time);

@@ -108,7 +108,7 @@ mod tests {
             id: 1,
             direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
-            listener: "".into(),
+            listener: "l".into(),
             accepted_at: Moment::START,
             tls: false,
         };

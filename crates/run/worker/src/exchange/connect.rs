@@ -1,6 +1,7 @@
 //! Getting a connection to the host: an idle one, a new one, or the first that comes free. Whatever
 //! ends the wait, the pool's places and the gauges are given back.
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use dragoman_cluster::{Cluster, Thresholds};
@@ -30,7 +31,7 @@ impl Exchange<'_> {
             Acquired::Idle(client) => Leased::new(client, host, priority),
             Acquired::Connect => {
                 cluster.cells.stats.upstream_rq_pending_total.inc();
-                self.open(cluster.config(), host, priority).await?
+                self.opened(cluster.config(), host, priority).await?
             }
             Acquired::Wait(waiter) => {
                 cluster.cells.stats.upstream_cx_overflow.inc();
@@ -40,7 +41,7 @@ impl Exchange<'_> {
                 drop(pending);
                 match grant {
                     Grant::Idle(client) => Leased::new(client, host, priority),
-                    Grant::Connect => self.open(cluster.config(), host, priority).await?,
+                    Grant::Connect => self.opened(cluster.config(), host, priority).await?,
                 }
             }
             Acquired::Overflow => {
@@ -62,9 +63,19 @@ impl Exchange<'_> {
         dead.fate = failure.fate();
         self.info.attempts += 1;
         let priority = dead.priority;
-        let lease = self.open(cluster.config(), dead.into_place(), priority).await?;
+        let lease = self.opened(cluster.config(), dead.into_place(), priority).await?;
         count_request(&lease);
         Ok(lease)
+    }
+
+    /// Boxed: connecting needs much state, and most requests never do.
+    fn opened<'s>(
+        &'s mut self,
+        cluster: &'s Cluster,
+        host: Rc<WorkerHost>,
+        priority: Priority,
+    ) -> Pin<Box<dyn Future<Output = Result<Leased, Stop>> + 's>> {
+        Box::pin(self.open(cluster, host, priority))
     }
 
     async fn open(

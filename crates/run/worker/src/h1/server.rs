@@ -60,7 +60,7 @@ impl Server {
         match self.wire.poll_fill(cx, SMALL) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => {
-                self.wire.release();
+                self.wire.release_input();
                 Poll::Pending
             }
         }

@@ -154,9 +154,14 @@ impl Wire {
         }
     }
 
-    /// Gives empty buffers back: the connection waits for its peer.
-    pub(crate) fn release(&mut self) {
+    /// Gives the read buffer back if it's empty: the connection waits for its peer.
+    pub(crate) fn release_input(&mut self) {
         self.input.release(&self.pool);
+    }
+
+    /// Gives empty buffers back: nothing is expected for a while.
+    pub(crate) fn release(&mut self) {
+        self.release_input();
         if self.out.is_empty() {
             self.out = Vec::new();
         }
