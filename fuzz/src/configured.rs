@@ -18,6 +18,7 @@ pub fn substitution(bytes: &[u8]) {
     let now = Moment::START;
     let connection = Connection {
         id: 1,
+        remote_ip: "".into(),
         direct_remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
         local: Address::Ip((Ipv4Addr::LOCALHOST, 2).into()),
         listener: "l".into(),

@@ -165,6 +165,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 
 static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     id: 1,
+    remote_ip: "".into(),
     direct_remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
     local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     listener: "l".into(),

@@ -159,6 +159,7 @@ impl Scenario {
         info.local_reply_body = (name == "direct").then_some("hello".into());
         let connection = Connection {
             id: n("connection_id").unwrap(),
+            remote_ip: "".into(),
             direct_remote: loopback(n("remote_port").unwrap()),
             local: loopback(21900),
             listener: "lst".into(),

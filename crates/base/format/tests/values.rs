@@ -13,6 +13,7 @@ fn connection(remote: &str) -> Connection {
     };
     Connection {
         id: 1,
+        remote_ip: "".into(),
         direct_remote: address(remote),
         local: address("[::1]:80"),
         listener: "l".into(),

@@ -168,6 +168,11 @@ impl HeaderName {
     }
 }
 
+/// A field's whole line, for [`Headers::append_line`].
+pub fn line_of(id: HeaderId, value: &[u8]) -> Vec<u8> {
+    [id.line_start(), value, b"\r\n"].concat()
+}
+
 /// Lines that were copied into a table as one block, to be taken in one by one.
 #[derive(Debug)]
 pub struct Block<'h> {
@@ -361,6 +366,27 @@ impl Headers {
         };
         let entry = self.store(id, text, value);
         self.insert(entry);
+    }
+
+    /// Appends a field of an interned name whose whole line is at hand (see [`line_of`]).
+    #[inline]
+    pub fn append_line(&mut self, id: HeaderId, text: &[u8]) {
+        let name = id.line_start();
+        debug_assert!(text.starts_with(name) && text.ends_with(b"\r\n"));
+        let line = self.arena.len() as u32;
+        self.arena.extend_from_slice(text);
+        let value = line + name.len() as u32;
+        let value_len = (text.len() - name.len()) as u32 - 2;
+        self.insert(Entry { id, line, value, value_len });
+    }
+
+    /// As [`Headers::set`], for a line at hand.
+    #[inline]
+    pub fn set_line(&mut self, id: HeaderId, text: &[u8]) {
+        match self.present.has(id) {
+            false => self.append_line(id, text),
+            true => self.set(id, &text[id.line_start().len()..text.len() - 2]),
+        }
     }
 
     /// Puts `value` into the first field of this name and drops the others, or appends one.
@@ -567,6 +593,17 @@ mod tests {
             make_lower(&mut name);
             assert_eq!(name[..], wanted);
         }
+    }
+
+    #[test]
+    fn a_line_at_hand_is_a_field_like_any_other() {
+        let mut h = Headers::new();
+        for value in [&b"first"[..], b"second"] {
+            h.set_line(id::SERVER, &line_of(id::SERVER, value));
+        }
+        h.append_line(id::DATE, b"date: now\r\n");
+        assert_eq!(h.len(), 2);
+        assert_eq!((h.get(id::SERVER), h.get(id::DATE)), (Some(&b"second"[..]), Some(&b"now"[..])));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Connection {
     pub id: u64,
     /// The peer of the socket.
     pub direct_remote: Address,
+    /// Its IP address in text; empty for a pipe.
+    pub remote_ip: Box<str>,
     /// Our end of the socket.
     pub local: Address,
     /// The listener's name.

@@ -4,8 +4,6 @@
 //! (the head is emptied) and the answer carries the status' own phrase. The later ones are the
 //! connection manager's: they answer with an empty body.
 
-use std::net::IpAddr;
-
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{
     Connection, Flags, HeaderId, IdSet, LocalReply, RequestHead, StreamInfo, Version, id,
@@ -21,9 +19,9 @@ use crate::{hop_by_hop, host, sanitize};
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     pub connection: &'a Connection,
-    /// The first address of an interface that isn't a loopback one: what Envoy shows in
+    /// The first address of an interface that isn't a loopback one, in text: what Envoy shows in
     /// `x-forwarded-for` for loopback clients. `None`: 127.0.0.1.
-    pub local_interface: Option<IpAddr>,
+    pub local_interface: Option<&'a str>,
     /// The client showed a certificate that was accepted.
     pub client_certificate: bool,
     /// `RouteConfiguration.internal_only_headers`.

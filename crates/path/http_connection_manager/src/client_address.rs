@@ -67,6 +67,8 @@ pub struct ClientAddressRules {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Client {
     pub(crate) address: Address,
+    /// It's the connection's own peer.
+    pub(crate) is_peer: bool,
     pub(crate) internal: bool,
     /// We are the first trusted hop.
     pub(crate) edge: bool,
@@ -84,19 +86,20 @@ impl ClientAddressRules {
         let (found, alone) = if self.use_remote_address {
             let alone = !headers.contains(id::X_FORWARDED_FOR);
             let found = self.trusted_hops.checked_sub(1).and_then(|skip| from_xff(headers, skip));
-            self.append_peer(headers, arrival, text);
-            (found.map(|(address, _)| address).unwrap_or_else(|| direct.clone()), alone)
+            self.append_peer(headers, arrival);
+            (found.map(|(address, _)| address), alone)
         } else {
-            match from_xff(headers, self.trusted_hops) {
-                Some((address, alone)) => (address, alone),
-                None => (direct.clone(), false),
-            }
+            let found = from_xff(headers, self.trusted_hops);
+            let alone = found.as_ref().is_some_and(|(_, alone)| *alone);
+            (found.map(|(address, _)| address), alone)
         };
+        let is_peer = found.is_none();
+        let found = found.unwrap_or_else(|| direct.clone());
         self.write_proto(headers, arrival);
         self.write_port(headers, arrival, text);
         self.write_scheme(headers, arrival.connection.tls);
         let internal = alone && self.internal.contains(&found);
-        Client { address: found, internal, edge: !internal && self.use_remote_address }
+        Client { address: found, is_peer, internal, edge: !internal && self.use_remote_address }
     }
 
     /// With trusted hops in front, what they said of protocol and port is taken over.
@@ -104,20 +107,19 @@ impl ClientAddressRules {
         !there || (self.use_remote_address && self.trusted_hops == 0)
     }
 
-    fn append_peer(&self, headers: &mut Headers, arrival: &Arrival<'_>, text: &mut Vec<u8>) {
+    fn append_peer(&self, headers: &mut Headers, arrival: &Arrival<'_>) {
         let Some(peer) = arrival.connection.direct_remote.ip() else { return };
         if self.skip_append {
             return;
         }
         // Envoy names itself rather than a loopback address, which means nothing elsewhere.
         let shown = match is_canonical_loopback(peer) {
-            true => arrival.local_interface.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            false => peer,
+            true => arrival.local_interface.unwrap_or("127.0.0.1"),
+            false => &arrival.connection.remote_ip,
         };
-        write_ip(shown, text);
         match headers.get(id::X_FORWARDED_FOR).is_some_and(|value| !value.is_empty()) {
-            true => headers.join(id::X_FORWARDED_FOR, b",", text),
-            false => headers.set(id::X_FORWARDED_FOR, text),
+            true => headers.join(id::X_FORWARDED_FOR, b",", shown.as_bytes()),
+            false => headers.set(id::X_FORWARDED_FOR, shown.as_bytes()),
         }
     }
 
@@ -126,7 +128,11 @@ impl ClientAddressRules {
         if let Some(scheme) = self.scheme {
             headers.set(id::X_FORWARDED_PROTO, scheme.as_bytes());
         } else if self.replaces(there) {
-            headers.set(id::X_FORWARDED_PROTO, connection_scheme(arrival.connection.tls));
+            let line: &[u8] = match arrival.connection.tls {
+                true => b"x-forwarded-proto: https\r\n",
+                false => b"x-forwarded-proto: http\r\n",
+            };
+            headers.set_line(id::X_FORWARDED_PROTO, line);
         }
     }
 

@@ -9,7 +9,8 @@ use dragoman_proto::pb::envoy::config::core::v3::http_protocol_options::HeadersW
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3 as proto;
 use dragoman_proto::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use dragoman_proto::{bool_or, duration, timeout, u32_or, unpack};
-use dragoman_types::Faults;
+use dragoman_types::headers::line_of;
+use dragoman_types::{Faults, id};
 use proto::HttpConnectionManager;
 use proto::http_connection_manager as hcm;
 
@@ -105,7 +106,8 @@ pub struct Config {
     pub limits: Limits,
     pub http1: Http1Options,
     pub server: ServerHeader,
-    pub server_name: Box<[u8]>,
+    /// The line of the `server` field.
+    pub server_line: Box<[u8]>,
     pub proxy_100_continue: bool,
     pub underscores: Underscores,
     /// HTTP/1 connections outlive a malformed request.
@@ -154,7 +156,7 @@ impl Config {
                 hcm::ServerHeaderTransformation::AppendIfAbsent => ServerHeader::AppendIfAbsent,
                 hcm::ServerHeaderTransformation::PassThrough => ServerHeader::PassThrough,
             },
-            server_name: text_or(&m.server_name, "envoy"),
+            server_line: line_of(id::SERVER, &text_or(&m.server_name, "envoy")).into(),
             proxy_100_continue: m.proxy_100_continue,
             underscores: match common.headers_with_underscores_action() {
                 HeadersWithUnderscoresAction::Allow => Underscores::Allow,

@@ -30,8 +30,14 @@ impl Config {
         self.identify(head);
         self.append_via(&mut head.headers);
         if let (true, Address::Ip(socket)) = (client.edge, &client.address) {
-            write_ip(socket.ip(), text);
-            head.headers.set(id::X_ENVOY_EXTERNAL_ADDRESS, text);
+            let shown = match client.is_peer {
+                true => arrival.connection.remote_ip.as_bytes(),
+                false => {
+                    write_ip(socket.ip(), text);
+                    text
+                }
+            };
+            head.headers.set(id::X_ENVOY_EXTERNAL_ADDRESS, shown);
         }
         self.request_id.apply(&mut head.headers, client.edge, random);
         accepted.internal = client.internal;

@@ -47,7 +47,8 @@ impl Config {
         }
     }
 
-    /// Makes a response ready for the client's codec. `date` is used where the origin gave none.
+    /// Makes a response ready for the client's codec. `date` (the whole line) is
+    /// used where the origin gave none.
     /// Fields that `Connection` nominates stay, as in Envoy.
     pub fn finish_response(
         &self,
@@ -58,12 +59,12 @@ impl Config {
         let headers = &mut response.headers;
         let any = headers.present();
         if !any.has(id::DATE) {
-            headers.append(id::DATE, date);
+            headers.append_line(id::DATE, date);
         }
         match self.server {
-            ServerHeader::Overwrite => headers.set(id::SERVER, &self.server_name),
+            ServerHeader::Overwrite => headers.set_line(id::SERVER, &self.server_line),
             ServerHeader::AppendIfAbsent if !any.has(id::SERVER) => {
-                headers.append(id::SERVER, &self.server_name);
+                headers.append_line(id::SERVER, &self.server_line);
             }
             ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
         }

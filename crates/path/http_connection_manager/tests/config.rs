@@ -30,7 +30,7 @@ fn defaults_are_envoys() {
     assert_eq!((l.max_request_headers_bytes, l.max_headers_count), (61_440, 100));
     assert_eq!(l.max_requests_per_connection, None);
     assert!(config.http1.allow_absolute_url && !config.http1.accept_http_10);
-    assert_eq!(&*config.server_name, b"envoy");
+    assert_eq!(&*config.server_line, b"server: envoy\r\n");
 }
 
 #[test]

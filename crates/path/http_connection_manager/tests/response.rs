@@ -17,7 +17,7 @@ fn response(fields: &[&str]) -> ResponseHead {
 
 fn finish(config: &Config, request: &RequestHead, fields: &[&str]) -> String {
     let mut head = response(fields);
-    config.finish_response(&mut head, Some(request), b"today");
+    config.finish_response(&mut head, Some(request), b"date: today\r\n");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let all: Vec<_> =
         head.headers.iter().map(|(_, n, v)| format!("{}={}", text(n), text(v))).collect();

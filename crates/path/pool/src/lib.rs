@@ -102,6 +102,11 @@ impl<C> Pool<C> {
         self.0.borrow_mut().hand_over(Grant::Idle(connection));
     }
 
+    /// Whether requests wait for a connection: one that is released goes to the first of them.
+    pub fn has_line(&self) -> bool {
+        !self.0.borrow().line.is_empty()
+    }
+
     /// A connection that was acquired is gone.
     pub fn closed(&self) {
         let mut inner = self.0.borrow_mut();

@@ -70,7 +70,7 @@ impl Engine {
             Node { id: options.service_node.clone(), cluster: options.service_cluster.clone() };
         let registry = Registry::new(options.workers + 1);
         let shared = Shared {
-            local_interface: dragoman_net::local_interface(),
+            local_interface: dragoman_net::local_interface().map(|ip| ip.to_string().into()),
             service_cluster: options.service_cluster.as_str().into(),
             drain: options.drain,
             health_failed: AtomicBool::default(),

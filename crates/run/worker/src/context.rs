@@ -11,7 +11,8 @@ use dragoman_loggers::{BufferStats, LogBuffers};
 use dragoman_net::{BufferPool, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
-use dragoman_types::{Moment, RequestHead, ResponseHead};
+use dragoman_types::headers::line_of;
+use dragoman_types::{Moment, RequestHead, ResponseHead, id};
 use rustc_hash::FxHashMap;
 
 use crate::manager::WorkerListener;
@@ -23,7 +24,7 @@ use crate::upstream::{WorkerCluster, rebuild};
 #[derive(Debug)]
 pub struct Shared {
     /// The first address of an interface that isn't a loopback one.
-    pub local_interface: Option<std::net::IpAddr>,
+    pub local_interface: Option<Box<str>>,
     /// `--service-cluster`, or the node's cluster.
     pub service_cluster: Box<str>,
     /// `/healthcheck/fail` was called.
@@ -244,7 +245,7 @@ impl Worker {
 pub(crate) struct Clock {
     now: Cell<Moment>,
     base: Cell<(Moment, SystemTime)>,
-    /// The `date` field's value, and until when it holds.
+    /// The line of the `date` field, and until when it holds.
     date: RefCell<(Vec<u8>, Moment)>,
 }
 
@@ -291,7 +292,7 @@ impl Clock {
         }
     }
 
-    /// Calls `with` with the `date` field's value of now (RFC 9110 section 6.6.1).
+    /// Calls `with` with the line of the `date` field of now (RFC 9110 section 6.6.1).
     pub(crate) fn with_date<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
         let mut cached = self.date.borrow_mut();
         if self.now() >= cached.1 {
@@ -299,7 +300,8 @@ impl Clock {
             let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let left = Duration::from_secs(1)
                 .saturating_sub(Duration::from_nanos(since.subsec_nanos().into()));
-            *cached = (httpdate::fmt_http_date(wall).into_bytes(), self.now().after(left));
+            let line = line_of(id::DATE, httpdate::fmt_http_date(wall).as_bytes());
+            *cached = (line, self.now().after(left));
         }
         with(&cached.0)
     }

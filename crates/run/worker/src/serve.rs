@@ -72,8 +72,16 @@ impl ClientConnection {
         let server = Server::new(wire, config.http1.enable_trailers);
         let accepted_at = worker.clock.read();
         let name = listener.shared.name.clone();
-        let connection =
-            Connection { id, direct_remote: peer, local, listener: name, accepted_at, tls: false };
+        let remote_ip = peer.ip().map(|ip| ip.to_string()).unwrap_or_default().into();
+        let connection = Connection {
+            id,
+            direct_remote: peer,
+            remote_ip,
+            local,
+            listener: name,
+            accepted_at,
+            tls: false,
+        };
         ClientConnection {
             worker,
             listener,

@@ -316,10 +316,13 @@ impl Leased {
         if client.closing {
             self.host.cluster.stats.upstream_cx_close_notify.inc();
         }
-        if client.is_reusable() && !worn {
+        // Whoever waits in line takes it up at once.
+        let pool = self.host.pool(self.priority);
+        let in_order = !pool.has_line() || !client.wire.socket.has_news();
+        if client.is_reusable() && in_order && !worn {
             client.last_used = now;
             client.wire.idle();
-            self.host.pool(self.priority).release(client);
+            pool.release(client);
         } else {
             let how = if client.wire.eof { Gone::Remote } else { Gone::Local };
             self.host.gone(self.priority, client, how, now);

@@ -106,6 +106,7 @@ mod tests {
     fn ask(pass_through: bool, health_failed: bool) -> (Option<u16>, ResponseHead) {
         let connection = Connection {
             id: 1,
+            remote_ip: "".into(),
             direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
             listener: "l".into(),

@@ -88,6 +88,7 @@ impl Worker {
         Worker {
             connection: Connection {
                 id: 1,
+                remote_ip: "".into(),
                 direct_remote: address.clone(),
                 local: address,
                 listener: "l".into(),

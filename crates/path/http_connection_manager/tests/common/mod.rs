@@ -52,6 +52,7 @@ pub fn connection(remote: &str) -> Connection {
     };
     Connection {
         id: 1,
+        remote_ip: remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
         direct_remote: remote,
         local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         listener: "l".into(),
@@ -149,7 +150,7 @@ pub fn accept_on(
     let mut info = info();
     let arrival = Arrival {
         connection,
-        local_interface: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))),
+        local_interface: Some("192.0.2.2"),
         client_certificate: false,
         internal_only_headers: internal_only,
     };

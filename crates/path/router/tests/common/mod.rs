@@ -178,6 +178,7 @@ pub fn with_facts<T>(f: impl FnOnce(&Facts<'_>) -> T) -> T {
     let address = |port| Address::Ip(([127, 0, 0, 1], port).into());
     let connection = Connection {
         id: 1,
+        remote_ip: "".into(),
         direct_remote: address(1),
         local: address(2),
         listener: "listener".into(),

@@ -223,7 +223,7 @@ impl<'a> Exchange<'a> {
         let config = &self.manager.shared.config;
         let arrival = Arrival {
             connection: self.connection,
-            local_interface: worker.shared.local_interface,
+            local_interface: worker.shared.local_interface.as_deref(),
             client_certificate: false,
             internal_only_headers: &[],
         };

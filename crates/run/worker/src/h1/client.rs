@@ -110,14 +110,14 @@ impl Client {
     }
 
     /// Whether another request may be sent: both messages are complete, nobody wants to close, and
-    /// the host sent nothing beyond its response.
+    /// the host sent nothing beyond its response. What it sends later is asked for when the connection
+    /// is taken up again.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.closing
             && !self.wire.eof
             && self.wire.is_received()
             && self.wire.is_sent()
             && self.wire.input.is_empty()
-            && !self.wire.socket.has_news()
     }
 }
 
