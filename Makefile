@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 PY_SOURCES := python tests scripts bench
 RUST_SOURCES := $(shell find crates bench/load/src -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
-.PHONY: help build demo test test-unit test-rust test-differential lint fmt fuzz bench clean
+.PHONY: help build demo test test-unit test-rust test-differential lint fmt fuzz bench budget clean
 
 help: ## list these words
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ fuzz: .venv/.installed ## let libFuzzer search each property (FUZZ_SECONDS each)
 
 bench: build ## CPU per request beside HAProxy, nginx, Envoy and Caddy
 	@$(BIN)/python -m bench
+
+budget: build ## instructions a request beside what is allowed (wants valgrind)
+	@PYTHONPATH=python $(BIN)/python -m bench.instructions
 
 clean: ## forget the build (caches stay)
 	rm -rf .venv build dist
