@@ -236,9 +236,10 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
         Some(PbAction::Redirect(redirect)) => {
             Action::Redirect(faults.field("redirect", |f| action::redirect(redirect, f)).into())
         }
-        Some(PbAction::DirectResponse(direct)) => Action::Direct(
-            faults.field("direct_response", |f| action::direct(direct, context.max_body, f)),
-        ),
+        Some(PbAction::DirectResponse(direct)) => {
+            let direct = |f: &mut Faults| action::direct(direct, context.max_body, f);
+            Action::Direct(faults.field("direct_response", direct).into())
+        }
         Some(PbAction::NonForwardingAction(_)) => Action::Forward(action::nowhere().into()),
         Some(PbAction::FilterAction(_)) => {
             faults.add_at("filter_action", "unsupported", "this option isn't supported");

@@ -20,7 +20,11 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    pub(crate) fn compile(message: &pb::RouteMatch, faults: &mut Faults) -> Conditions {
+    /// `None`: the path alone decides.
+    pub(crate) fn compile(
+        message: &pb::RouteMatch,
+        faults: &mut Faults,
+    ) -> Option<Box<Conditions>> {
         if !message.dynamic_metadata.is_empty() {
             faults.add_at("dynamic_metadata", "unsupported", "metadata matchers aren't supported");
         }
@@ -47,7 +51,7 @@ impl Conditions {
             faults.field("runtime_fraction", |f| FractionalPercent::compile_runtime(fraction, f))
         });
         let tls = message.tls_context.as_ref();
-        Conditions {
+        let conditions = Conditions {
             headers: headers.into(),
             query: query.into(),
             cookies: cookies.into(),
@@ -55,7 +59,18 @@ impl Conditions {
             grpc: message.grpc.is_some(),
             certificate_presented: tls.and_then(|t| t.presented.as_ref()).map(|v| v.value),
             certificate_validated: tls.and_then(|t| t.validated.as_ref()).map(|v| v.value),
-        }
+        };
+        (!conditions.is_empty()).then(|| Box::new(conditions))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+            && self.query.is_empty()
+            && self.cookies.is_empty()
+            && self.fraction.is_none()
+            && !self.grpc
+            && self.certificate_presented.is_none()
+            && self.certificate_validated.is_none()
     }
 
     pub(crate) fn hold(&self, headers: &Headers, query: &[u8], asked: &Asked) -> bool {

@@ -25,7 +25,9 @@ impl RouteTable {
         scratch: &mut Scratch,
     ) {
         if let Some(entry) = entry {
-            entry.request.edit_request(request, facts, scratch);
+            if let Some(edits) = &entry.request {
+                edits.edit_request(request, facts, scratch);
+            }
             if let Some(host) = &entry.host {
                 request.headers.set(dragoman_types::id::AUTHORITY, host);
             }
@@ -35,14 +37,16 @@ impl RouteTable {
         if self.most_specific_wins {
             levels.reverse();
         }
-        for level in levels {
+        for level in levels.into_iter().flatten() {
             level.edit_request(request, facts, scratch);
         }
-        if let Action::Forward(forward) = &route.action {
+        if let Action::Forward(forward) = &route.action
+            && let Some(rewrite) = &forward.rewrite
+        {
             let how =
                 HowToKeep { original: envoy_headers, forwarded: forward.append_x_forwarded_host };
-            forward.host.apply(request, facts, how, scratch);
-            forward.path.apply(&route.path, request, facts, envoy_headers, scratch);
+            rewrite.host.apply(request, facts, how, scratch);
+            rewrite.path.apply(&route.path, request, facts, envoy_headers, scratch);
         }
     }
 
@@ -58,15 +62,15 @@ impl RouteTable {
         facts: &Facts<'_>,
         scratch: &mut Scratch,
     ) {
-        if let Some(entry) = entry {
-            entry.response.edit_response(response, facts, scratch);
+        if let Some(edits) = entry.and_then(|entry| entry.response.as_ref()) {
+            edits.edit_response(response, facts, scratch);
         }
         let host = &self.virtual_hosts[route.virtual_host];
         let mut levels = [&route.response, &host.response, &self.response];
         if self.most_specific_wins {
             levels.reverse();
         }
-        for level in levels {
+        for level in levels.into_iter().flatten() {
             level.edit_response(response, facts, scratch);
         }
     }

@@ -5,15 +5,14 @@ use std::time::Duration;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Priority, RequestHead};
 
-use crate::mutation::Mutations;
+use crate::mutation::Edits;
 use crate::rewrite::{HostRewrite, PathRewrite};
 
 /// Forwards to a cluster.
 #[derive(Debug)]
 pub struct Forward {
     pub(crate) choice: Choice,
-    pub(crate) host: HostRewrite,
-    pub(crate) path: PathRewrite,
+    pub(crate) rewrite: Option<Box<Rewrite>>,
     /// After a host is picked, its name becomes the authority ([`Forward::use_host_name`]).
     pub auto_host_rewrite: bool,
     pub append_x_forwarded_host: bool,
@@ -23,11 +22,18 @@ pub struct Forward {
     pub timeout_is_set: bool,
     /// `None`: the connection manager's stream idle timeout holds. `Some(None)`: off.
     pub idle_timeout: Option<Option<Duration>>,
-    pub max_stream_duration: MaxStreamDuration,
+    pub max_stream_duration: Option<Box<MaxStreamDuration>>,
     /// The answer's status where the cluster doesn't exist: 503, 404 or 500.
     pub cluster_not_found_status: u16,
     pub priority: Priority,
     pub upgrades: Box<[Upgrade]>,
+}
+
+/// What becomes of authority and path.
+#[derive(Debug, Default)]
+pub(crate) struct Rewrite {
+    pub(crate) host: HostRewrite,
+    pub(crate) path: PathRewrite,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -77,8 +83,8 @@ pub struct WeightedEntry {
     pub(crate) choice: Choice,
     pub(crate) weight: u32,
     pub(crate) host: Option<Box<[u8]>>,
-    pub(crate) request: Mutations,
-    pub(crate) response: Mutations,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
 }
 
 /// Where one request goes.

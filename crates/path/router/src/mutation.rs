@@ -30,7 +30,10 @@ impl Scratch {
     }
 }
 
-#[derive(Debug, Default)]
+/// One level's edits; mostly there are none, and then they take no room.
+pub(crate) type Edits = Option<Box<Mutations>>;
+
+#[derive(Debug)]
 pub(crate) struct Mutations {
     remove: Box<[HeaderName]>,
     add: Box<[Add]>,
@@ -52,7 +55,7 @@ impl Mutations {
         add: &[pb::HeaderValueOption],
         remove: &[String],
         faults: &mut Faults,
-    ) -> Mutations {
+    ) -> Edits {
         let (to_add, to_remove) = side.fields();
         let mut removals = Vec::new();
         for (place, name) in remove.iter().enumerate() {
@@ -63,11 +66,10 @@ impl Mutations {
         for (place, option) in add.iter().enumerate() {
             additions.extend(faults.item(to_add, place, |f| Add::compile(side, option, f)));
         }
-        Mutations { remove: removals.into(), add: additions.into() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.add.is_empty()
+        if removals.is_empty() && additions.is_empty() {
+            return None;
+        }
+        Some(Box::new(Mutations { remove: removals.into(), add: additions.into() }))
     }
 
     pub(crate) fn edit_request(
@@ -76,9 +78,6 @@ impl Mutations {
         facts: &Facts<'_>,
         scratch: &mut Scratch,
     ) {
-        if self.is_empty() {
-            return;
-        }
         self.remove_from(&mut request.headers);
         self.compute(&request.headers, &Facts { request: Some(&*request), ..*facts }, scratch);
         self.put_into(&mut request.headers, scratch);
@@ -90,9 +89,6 @@ impl Mutations {
         facts: &Facts<'_>,
         scratch: &mut Scratch,
     ) {
-        if self.is_empty() {
-            return;
-        }
         self.remove_from(&mut response.headers);
         self.compute(&response.headers, &Facts { response: Some(&*response), ..*facts }, scratch);
         self.put_into(&mut response.headers, scratch);

@@ -6,7 +6,7 @@ use crate::answer::{Direct, Redirect};
 use crate::condition::Conditions;
 use crate::forward::{Forward, Target};
 use crate::index::PathIndex;
-use crate::mutation::Mutations;
+use crate::mutation::Edits;
 use crate::path::PathMatcher;
 
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub struct Route {
     pub(crate) name: Box<str>,
     pub(crate) label: Box<str>,
     pub(crate) path: PathMatcher,
-    pub(crate) conditions: Conditions,
-    pub(crate) request: Mutations,
-    pub(crate) response: Mutations,
+    pub(crate) conditions: Option<Box<Conditions>>,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
     pub(crate) action: Action,
 }
 
@@ -27,7 +27,7 @@ pub struct Route {
 pub enum Action {
     Forward(Box<Forward>),
     Redirect(Box<Redirect>),
-    Direct(Direct),
+    Direct(Box<Direct>),
 }
 
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub struct VirtualHost {
     pub(crate) first_route: usize,
     pub(crate) routes: PathIndex,
     pub(crate) require_tls: RequireTls,
-    pub(crate) request: Mutations,
-    pub(crate) response: Mutations,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
     pub(crate) attempt_count_in_request: bool,
     pub(crate) attempt_count_in_response: bool,
 }

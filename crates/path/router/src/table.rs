@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Headers, RequestHead, id};
 
+use crate::condition::Conditions;
 use crate::host::HostIndex;
-use crate::mutation::Mutations;
+use crate::mutation::Edits;
 use crate::path::{query_of, split, without_parameters};
 use crate::route::{RequireTls, Route, VirtualHost};
 
@@ -24,8 +25,8 @@ pub struct RouteTable {
     pub(crate) ignore_path_parameters: bool,
     /// The field that names the virtual host instead of the authority.
     pub(crate) host_header: Option<HeaderName>,
-    pub(crate) request: Mutations,
-    pub(crate) response: Mutations,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
 }
 
 /// A place in the configuration that names a cluster.
@@ -146,7 +147,8 @@ impl RouteTable {
         let query = query_of(whole.unwrap_or_default());
         let fits = |place: u32| {
             let route = &self.routes[host.first_route + place as usize];
-            route.path.matches(path, is_connect) && route.conditions.hold(headers, query, asked)
+            let hold = |conditions: &Conditions| conditions.hold(headers, query, asked);
+            route.path.matches(path, is_connect) && route.conditions.as_deref().is_none_or(hold)
         };
         let place = host.routes.first(path.unwrap_or_default(), fits)?;
         Some(&self.routes[host.first_route + place as usize])

@@ -275,7 +275,7 @@ fn limits_and_labels_are_kept() {
     assert_eq!((set.priority, default.priority), (Priority::High, Priority::Default));
     assert_eq!((set.cluster_not_found_status, default.cluster_not_found_status), (500, 503));
     assert_eq!((set.upgrade(b"websocket"), set.upgrade(b"other")), (Some(false), None));
-    assert_eq!(set.max_stream_duration.limit, Some(None));
+    assert_eq!(set.max_stream_duration.as_ref().unwrap().limit, Some(None));
     let labels: Vec<_> = table.routes().iter().map(|route| route.label()).collect();
     assert_eq!(labels, ["host#0", "named"]);
 }

@@ -1,7 +1,7 @@
 //! What all connections of one worker share. Never leaves its thread.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -65,12 +65,31 @@ pub(crate) struct Scratch {
 pub(crate) struct WorkerRoutes {
     pub(crate) shared: Arc<Routes>,
     pub(crate) stats: Vec<Shard<RouteStats>>,
+    /// The clusters that the table names, in its order, as of the snapshot of this version. Weak: a
+    /// cluster that is gone must not live on here.
+    clusters: RefCell<(u64, Vec<Weak<WorkerCluster>>)>,
 }
 
 impl WorkerRoutes {
     pub(crate) fn new(shared: &Arc<Routes>, worker: usize) -> WorkerRoutes {
         let stats = shared.stats.iter().map(|handle| handle.shard(worker)).collect();
-        WorkerRoutes { shared: shared.clone(), stats }
+        WorkerRoutes { shared: shared.clone(), stats, clusters: RefCell::default() }
+    }
+
+    /// The cluster of this slot of the table. Names are looked up once a snapshot.
+    pub(crate) fn cluster(
+        &self,
+        slot: usize,
+        snapshot: &WorkerSnapshot,
+    ) -> Option<Rc<WorkerCluster>> {
+        let (version, clusters) = &mut *self.clusters.borrow_mut();
+        if *version != snapshot.version {
+            let names = self.table().clusters().iter();
+            let weak = |name| snapshot.clusters.get(name).map(Rc::downgrade).unwrap_or_default();
+            *clusters = names.map(weak).collect();
+            *version = snapshot.version;
+        }
+        clusters.get(slot)?.upgrade()
     }
 
     pub(crate) fn table(&self) -> &RouteTable {
@@ -85,6 +104,8 @@ impl WorkerRoutes {
 /// One version of everything, as this worker sees it. A request keeps the one it began with.
 #[derive(Default)]
 pub(crate) struct WorkerSnapshot {
+    /// Counts up; 0 is the empty one before the first.
+    version: u64,
     pub(crate) clusters: FxHashMap<Box<str>, Rc<WorkerCluster>>,
     pub(crate) routes: FxHashMap<Box<str>, Rc<WorkerRoutes>>,
 }
@@ -159,7 +180,8 @@ impl Worker {
             let made = || Rc::new(WorkerRoutes::new(entry, self.index));
             routes.insert(name.clone(), same.unwrap_or_else(made));
         }
-        *self.snapshot.borrow_mut() = Rc::new(WorkerSnapshot { clusters, routes });
+        *self.snapshot.borrow_mut() =
+            Rc::new(WorkerSnapshot { version: old.version + 1, clusters, routes });
     }
 
     /// The routes of a connection manager in `snapshot`; `None` while they haven't come yet.

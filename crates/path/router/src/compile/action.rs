@@ -15,7 +15,9 @@ use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
 
 use super::{Context, refuse};
 use crate::answer::{Direct, Redirect, RedirectPath};
-use crate::forward::{Choice, Forward, MaxStreamDuration, Upgrade, Weighted, WeightedEntry};
+use crate::forward::{
+    Choice, Forward, MaxStreamDuration, Rewrite, Upgrade, Weighted, WeightedEntry,
+};
 use crate::mutation::{Mutations, Side};
 use crate::rewrite::{HostRewrite, PathRewrite};
 use crate::substitution::Substitution;
@@ -26,14 +28,13 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn nowhere() -> Forward {
     Forward {
         choice: Choice::Nothing,
-        host: HostRewrite::None,
-        path: PathRewrite::None,
+        rewrite: None,
         auto_host_rewrite: false,
         append_x_forwarded_host: false,
         timeout: Some(DEFAULT_TIMEOUT),
         timeout_is_set: false,
         idle_timeout: None,
-        max_stream_duration: MaxStreamDuration::default(),
+        max_stream_duration: None,
         cluster_not_found_status: 503,
         priority: Priority::Default,
         upgrades: Box::default(),
@@ -48,20 +49,23 @@ pub(super) fn forward(
     refuse_forward(message, faults);
     let (host, auto_host_rewrite) = host_rewrite(message, faults);
     let regex = message.regex_rewrite.as_ref();
+    let path = PathRewrite::compile(&message.prefix_rewrite, regex, &message.path_rewrite, faults);
+    let changes = !matches!((&host, &path), (HostRewrite::None, PathRewrite::None));
     let max = message.max_stream_duration.as_ref();
     Forward {
         choice: choice(message, context, faults),
-        host,
-        path: PathRewrite::compile(&message.prefix_rewrite, regex, &message.path_rewrite, faults),
+        rewrite: changes.then(|| Box::new(Rewrite { host, path })),
         auto_host_rewrite,
         append_x_forwarded_host: message.append_x_forwarded_host,
         timeout: timeout(message.timeout.as_ref(), Some(DEFAULT_TIMEOUT)),
         timeout_is_set: message.timeout.is_some(),
         idle_timeout: set_timeout(message.idle_timeout.as_ref()),
-        max_stream_duration: max.map_or_else(MaxStreamDuration::default, |max| MaxStreamDuration {
-            limit: set_timeout(max.max_stream_duration.as_ref()),
-            grpc_timeout_header_max: max.grpc_timeout_header_max.as_ref().map(duration),
-            grpc_timeout_header_offset: max.grpc_timeout_header_offset.as_ref().map(duration),
+        max_stream_duration: max.map(|max| {
+            Box::new(MaxStreamDuration {
+                limit: set_timeout(max.max_stream_duration.as_ref()),
+                grpc_timeout_header_max: max.grpc_timeout_header_max.as_ref().map(duration),
+                grpc_timeout_header_offset: max.grpc_timeout_header_offset.as_ref().map(duration),
+            })
         }),
         cluster_not_found_status: not_found_status(message, faults),
         priority: priority(message.priority, faults),

@@ -74,7 +74,7 @@ impl Exchange<'_> {
         if let Some(idle) = forward.idle_timeout {
             self.patience.idle = idle;
         }
-        if let Some(stream) = forward.max_stream_duration.limit {
+        if let Some(stream) = forward.max_stream_duration.as_ref().and_then(|max| max.limit) {
             self.patience.stream = stream;
         }
         let limits = self.patience.stream.into_iter().chain(cluster.http.max_stream_duration);

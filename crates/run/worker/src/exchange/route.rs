@@ -43,13 +43,19 @@ impl Exchange<'_> {
         let Found::Route(route, _) = found else { return chosen };
         self.route = Some(route.index());
         let Some(target) = route.target(&self.x.request, asked.random) else { return chosen };
-        let name = match target.cluster {
-            Cluster::Named { name, .. } => Some(Cow::Borrowed(name)),
-            Cluster::Header(name) => String::from_utf8(name.into()).ok().map(Cow::Owned),
-            Cluster::Missing => None,
-        };
-        self.cluster = name.as_deref().and_then(|name| snapshot.clusters.get(name)).cloned();
-        (chosen.cluster, chosen.entry) = (name, target.entry);
+        chosen.entry = target.entry;
+        match target.cluster {
+            Cluster::Named { name, slot } => {
+                self.cluster = routes.cluster(slot, snapshot);
+                chosen.cluster = Some(Cow::Borrowed(name));
+            }
+            Cluster::Header(name) => {
+                let name = String::from_utf8(name.into()).ok();
+                self.cluster = name.as_deref().and_then(|n| snapshot.clusters.get(n)).cloned();
+                chosen.cluster = name.map(Cow::Owned);
+            }
+            Cluster::Missing => {}
+        }
         chosen
     }
 

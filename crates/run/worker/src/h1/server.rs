@@ -55,7 +55,9 @@ impl Server {
         if !self.wire.input.is_empty() {
             return Poll::Ready(());
         }
-        let _ = ready!(self.wire.socket.poll_read_ready(cx));
+        if !self.wire.socket.has_news() {
+            let _ = ready!(self.wire.socket.poll_read_ready(cx));
+        }
         // "Ready" may be a guess; only bytes, or the end, are a reason to stop idling.
         match self.wire.poll_fill(cx, SMALL) {
             Poll::Ready(_) => Poll::Ready(()),
