@@ -169,6 +169,33 @@ def test_a_listener_that_leaves_takes_its_connections_along(tmp_path: Path, how:
             release.set()
 
 
+def test_a_stopped_listener_keeps_its_connections_whatever_is_published() -> None:
+    with serving(answers(b"old")) as old, serving(answers(b"new")) as new:
+        web = listener(manager())
+        first = changes([web], [cluster(old.port)])
+        with running(first, drain_time_s=0.1) as it, it.connect() as client:
+            client.get()
+            it.engine.stop_listening()
+            it.engine.publish(only("cluster", changes([web], [cluster(new.port)])))
+            # Ended ones would end with one of the next half seconds.
+            time.sleep(1.5)
+            assert client.get().body == b"new"
+            assert it.stat("listener_manager.total_listeners_draining") == 0
+
+
+def test_a_head_in_pieces_costs_nobody_his_time() -> None:
+    """The time to connect begins with connecting, however long the head took to come."""
+    with serving(answers(b"ok")) as origin:
+        web = changes([listener(manager())], [cluster(origin.port, connect_timeout="0.25s")])
+        with running(web) as it:
+            for _ in range(3):
+                with it.connect() as client:
+                    client.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n")
+                    time.sleep(0.4)
+                    client.send(b"\r\n")
+                    assert client.response().status == 200
+
+
 def test_listeners_keep_the_order_of_the_configuration() -> None:
     hcm = manager([{"match": {"prefix": "/"}, "direct_response": {"status": 200}}])
     named = {name: listener(hcm, name=name) for name in ("z", "a", "m")}

@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use dragoman_cluster::{Cluster, Discovery, DnsOptions, EndpointAddress};
 use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogSinks;
-use dragoman_net::{Bound, bind};
+use dragoman_net::{Bound, bind, clock};
 use dragoman_stats::{Gauge, Registry};
-use dragoman_types::{Address, Priority};
+use dragoman_types::{Address, Moment, Priority};
 use dragoman_worker::snapshot::Snapshot;
 use dragoman_worker::stats::ClusterLoad;
 use dragoman_worker::{Command, Shared};
@@ -58,7 +57,7 @@ pub(crate) struct State {
     /// Listeners that were told to stop accepting: none, those of inbound traffic, all.
     pub(crate) stopped: Stopped,
     /// Until when removed and replaced listeners drain.
-    pub(crate) draining: Vec<Instant>,
+    pub(crate) draining: Vec<Moment>,
 }
 
 /// Which listeners don't accept any more; later publishes don't change that.
@@ -247,7 +246,7 @@ impl Control {
                 How::Removed => listeners.listener_removed.inc(),
             }
             if how != How::Added {
-                draining.push(Instant::now() + self.shared.drain.time);
+                draining.push(clock::now().after(self.shared.drain.time));
             }
             if how != How::Removed {
                 listeners.listener_create_success.add(self.workers as u64);
@@ -263,7 +262,7 @@ impl Control {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.metrics.files_written(self.sinks.stats());
-        let now = Instant::now();
+        let now = clock::now();
         state.draining.retain(|end| *end > now);
         state.metrics.listeners.total_listeners_draining.set(state.draining.len() as i64);
         let snapshot = state.snapshot.clone();

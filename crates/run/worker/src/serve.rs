@@ -187,7 +187,9 @@ impl ClientConnection {
         let stream_idle = config.timeouts.stream_idle;
         let until = patience.into_iter().chain(stream_idle).min();
         let until = until.map(|limit| start.after(limit));
+        let mut woken = false;
         let incoming = poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
             if let Poll::Ready(got) = self.server.poll_head(cx, &limits, &mut x.request) {
                 return Poll::Ready(Some(got));
             }
@@ -280,7 +282,7 @@ impl ClientConnection {
         if self.remote_close || self.server.wire.eof {
             return;
         }
-        let until = Some(self.worker.clock.now().after(patience));
+        let until = Some(self.worker.clock.read().after(patience));
         let before = self.server.wire.bytes_in;
         let timed_out = poll_fn(|cx| {
             if self.server.wire.socket.poll_shutdown(cx).is_pending() {

@@ -199,8 +199,10 @@ impl Listeners {
         let now = worker.clock.now();
         let end = now.after(worker.shared.drain.time);
         self.running.retain(|name, running| {
+            // One that was told to stop has no sockets and keeps its connections.
+            let stopped = running.sockets.is_empty();
             let kept = snapshot.listeners.iter().any(|l| l.name == *name)
-                && sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets));
+                && (stopped || sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets)));
             if !kept {
                 stop(running, now);
                 self.leaving.push((end, running.present.borrow().clone()));

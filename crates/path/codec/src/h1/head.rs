@@ -41,7 +41,7 @@ pub(super) fn find_end(
         }
         at = lf + 1;
     }
-    *scanned = at;
+    *scanned = buf.len();
     if buf.len() >= limits.head_bytes { Err(ParseError::HeadTooLarge) } else { Ok(None) }
 }
 

@@ -2,6 +2,7 @@
 //! sending of local replies.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
 use dragoman_codec::h1::Framing;
@@ -33,8 +34,10 @@ impl Exchange<'_> {
         stats.downstream_rq_http1_total.inc();
         self.active = Some(Active::new(self.worker, self.manager));
         if self.server.wire.is_received() {
-            self.info.phases.request_end = Some(self.info.start);
-            self.patience.request_ended(self.info.start);
+            // The head may have come in pieces.
+            let now = self.worker.clock.now();
+            self.info.phases.request_end = Some(now);
+            self.patience.request_ended(now);
         }
     }
 
@@ -228,7 +231,11 @@ impl Exchange<'_> {
             self.count_class(self.x.response.status);
         }
         stats.downstream_rq_time.record(now.millis_since(self.info.start));
-        self.log();
+        match std::thread::panicking() {
+            false => self.log(),
+            // A second panic on the way out of the first would end the process.
+            true => drop(catch_unwind(AssertUnwindSafe(|| self.log()))),
+        }
     }
 
     fn count_class(&self, status: u16) {

@@ -84,7 +84,7 @@ impl Exchange<'_> {
         host: Rc<WorkerHost>,
         priority: Priority,
     ) -> Result<Leased, Stop> {
-        let begun = self.worker.clock.now();
+        let begun = self.worker.clock.read();
         let opening = Opening::new(host, priority);
         let keepalive = cluster.keepalive.map(|k| Keepalive {
             probes: k.probes,

@@ -81,7 +81,10 @@ impl Server {
             if self.empty_lines > MAX_EMPTY_LINES {
                 return Poll::Ready(Incoming::Malformed(ParseError::StartLine));
             }
-            self.wire.input.consume(blank);
+            if blank > 0 {
+                self.wire.input.consume(blank);
+                self.wire.scanned = 0;
+            }
             match parse_request(self.wire.input.data(), &mut self.wire.scanned, limits, head) {
                 Ok(Some(request)) => {
                     self.empty_lines = 0;
