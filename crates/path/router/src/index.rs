@@ -5,6 +5,8 @@
 //! be looked up (regular expressions, CONNECT) is tried in order. Each look-up yields list positions
 //! in ascending order; the lowest one that fits wins, as if the list had been walked.
 
+use std::num::NonZeroU32;
+
 use rustc_hash::FxHashMap;
 
 use crate::host::with_lower_case;
@@ -34,18 +36,23 @@ pub(crate) struct LookUp {
 
 type Exact = FxHashMap<Box<[u8]>, Places>;
 
+/// Texts and positions lie in one piece each: a search among thousands then meets few cache lines.
 #[derive(Debug, Default)]
 struct Prefix {
+    texts: Vec<u8>,
+    places: Places,
     /// Sorted by text.
     entries: Vec<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    text: Box<[u8]>,
+    /// Where its text begins in `texts`, and how long it is.
+    text: (u32, u32),
+    /// The same of its positions in `places`.
+    places: (u32, u32),
     /// The longest other entry that this text begins with.
-    parent: Option<u32>,
-    places: Places,
+    parent: Option<NonZeroU32>,
 }
 
 impl PathIndex {
@@ -97,22 +104,25 @@ impl LookUp {
 
     fn first(&self, path: &[u8], fits: impl Fn(u32) -> bool) -> Option<u32> {
         let mut best = None;
-        take_lower(&mut best, self.exact.get(path), &fits);
-        self.prefix.each(path, |places| take_lower(&mut best, Some(places), &fits));
+        take_lower(&mut best, places_of(&self.exact, path), &fits);
+        self.prefix.each(path, |places| take_lower(&mut best, places, &fits));
         if !self.folded_exact.is_empty() || !self.folded_prefix.entries.is_empty() {
             with_lower_case(path, |path| {
-                take_lower(&mut best, self.folded_exact.get(path), &fits);
-                self.folded_prefix.each(path, |places| take_lower(&mut best, Some(places), &fits));
+                take_lower(&mut best, places_of(&self.folded_exact, path), &fits);
+                self.folded_prefix.each(path, |places| take_lower(&mut best, places, &fits));
             });
         }
-        take_lower(&mut best, Some(&self.rest), &fits);
+        take_lower(&mut best, &self.rest, &fits);
         best
     }
 }
 
+fn places_of<'p>(exact: &'p Exact, path: &[u8]) -> &'p [u32] {
+    exact.get(path).map_or(&[], Vec::as_slice)
+}
+
 /// Lowers `best` to the first of `places` that fits, if that is lower.
-fn take_lower(best: &mut Option<u32>, places: Option<&Places>, fits: &impl Fn(u32) -> bool) {
-    let Some(places) = places else { return };
+fn take_lower(best: &mut Option<u32>, places: &[u32], fits: &impl Fn(u32) -> bool) {
     let below = places.iter().take_while(|place| best.is_none_or(|best| **place < best));
     if let Some(place) = { below }.find(|place| fits(**place)) {
         *best = Some(*place);
@@ -121,32 +131,54 @@ fn take_lower(best: &mut Option<u32>, places: Option<&Places>, fits: &impl Fn(u3
 
 impl Prefix {
     fn compile(texts: Exact) -> Prefix {
-        let mut entries: Vec<Entry> =
-            texts.into_iter().map(|(text, places)| Entry { text, parent: None, places }).collect();
-        entries.sort_unstable_by(|a, b| a.text.cmp(&b.text));
-        for place in 1..entries.len() {
-            // The entry before is the nearest below; this one's parent is it or one of its ancestors.
-            let mut parent = Some(place as u32 - 1);
-            while let Some(candidate) = parent {
-                let candidate = &entries[candidate as usize];
-                if entries[place].text.starts_with(&candidate.text) {
-                    break;
-                }
-                parent = candidate.parent;
-            }
-            entries[place].parent = parent;
+        let mut sorted: Vec<_> = texts.into_iter().collect();
+        sorted.sort_unstable();
+        let mut index = Prefix::default();
+        for (text, places) in sorted {
+            let entry = Entry {
+                text: (index.texts.len() as u32, text.len() as u32),
+                places: (index.places.len() as u32, places.len() as u32),
+                parent: index.parent_of(&text),
+            };
+            index.texts.extend_from_slice(&text);
+            index.places.extend_from_slice(&places);
+            index.entries.push(entry);
         }
-        Prefix { entries }
+        index
+    }
+
+    /// The parent of a text that comes behind all entries: the last of them, or one of its ancestors.
+    /// Counted from one.
+    fn parent_of(&self, text: &[u8]) -> Option<NonZeroU32> {
+        let mut parent = NonZeroU32::new(self.entries.len() as u32);
+        while let Some(place) = parent {
+            let candidate = self.entry(place);
+            if text.starts_with(self.text(&candidate)) {
+                break;
+            }
+            parent = candidate.parent;
+        }
+        parent
+    }
+
+    fn entry(&self, place: NonZeroU32) -> Entry {
+        self.entries[place.get() as usize - 1]
+    }
+
+    fn text(&self, entry: &Entry) -> &[u8] {
+        let (at, len) = entry.text;
+        &self.texts[at as usize..(at + len) as usize]
     }
 
     /// Calls `f` for every entry that `path` begins with, longest first.
-    fn each(&self, path: &[u8], mut f: impl FnMut(&Places)) {
-        let above = self.entries.partition_point(|entry| *entry.text <= *path);
-        let mut next = above.checked_sub(1).map(|place| place as u32);
+    fn each(&self, path: &[u8], mut f: impl FnMut(&[u32])) {
+        let above = self.entries.partition_point(|entry| self.text(entry) <= path);
+        let mut next = NonZeroU32::new(above as u32);
         while let Some(place) = next {
-            let entry = &self.entries[place as usize];
-            if path.starts_with(&entry.text) {
-                f(&entry.places);
+            let entry = self.entry(place);
+            if path.starts_with(self.text(&entry)) {
+                let (at, count) = entry.places;
+                f(&self.places[at as usize..(at + count) as usize]);
             }
             next = entry.parent;
         }
