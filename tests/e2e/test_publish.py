@@ -185,7 +185,8 @@ def test_a_stopped_listener_keeps_its_connections_whatever_is_published() -> Non
 
 def test_a_head_in_pieces_costs_nobody_his_time() -> None:
     """The time to connect begins with connecting, however long the head took to come."""
-    with serving(answers(b"ok")) as origin:
+    once = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
+    with serving(answering(once)) as origin:
         web = changes([listener(manager())], [cluster(origin.port, connect_timeout="0.25s")])
         with running(web) as it:
             for _ in range(3):
