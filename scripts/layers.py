@@ -15,6 +15,7 @@ SIDEWAYS = {"base", "run"}
 #: Crate -> layers that may use it.
 ONLY_IN = {
     "tokio": {"run"},
+    "mio": {"run"},
     "socket2": {"run"},
     "rustls": {"run"},
     "hickory-resolver": {"run"},

@@ -9,6 +9,7 @@ use std::path::Path;
 use dragoman_types::Address;
 use socket2::{Domain, Socket, Type};
 
+use crate::reactor::Reactor;
 use crate::socket::Listener;
 
 /// How to listen.
@@ -23,7 +24,7 @@ pub struct SocketOptions {
     pub pipe_mode: u32,
 }
 
-/// A bound address: one socket a worker, not yet attached to any runtime.
+/// A bound address: one socket a worker, not yet watched by any reactor.
 #[derive(Debug)]
 pub struct Bound {
     /// With the real port where 0 was asked for.
@@ -32,18 +33,13 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The socket of `worker`, for use in that worker's runtime.
+    /// The socket of `worker`, watched by its reactor.
     ///
     /// # Errors
-    /// When the descriptor can't be duplicated or registered.
-    pub fn listener(&self, worker: usize) -> io::Result<Listener> {
+    /// When the descriptor can't be duplicated or watched.
+    pub fn listener(&self, reactor: &Reactor, worker: usize) -> io::Result<Listener> {
         let socket = self.sockets[worker % self.sockets.len()].try_clone()?;
-        match &self.address {
-            Address::Ip(_) => tokio::net::TcpListener::from_std(socket.into()).map(Listener::Tcp),
-            Address::Pipe(_) => {
-                tokio::net::UnixListener::from_std(socket.into()).map(Listener::Unix)
-            }
-        }
+        Listener::new(reactor, socket.into(), matches!(self.address, Address::Ip(_)))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connect;
 pub mod deadline;
 pub mod interface;
+pub mod reactor;
 pub mod socket;
 
 pub use bind::{Bound, SocketOptions, bind};
@@ -13,4 +14,5 @@ pub use buffer::{Buffer, BufferPool};
 pub use connect::{Keepalive, connect};
 pub use deadline::Deadline;
 pub use interface::local_interface;
+pub use reactor::{Caller, Reactor, Task};
 pub use socket::{Listener, Socket};

@@ -13,10 +13,9 @@ use dragoman_stats::{Gauge, Registry};
 use dragoman_types::{Address, Moment, Priority};
 use dragoman_worker::snapshot::Snapshot;
 use dragoman_worker::stats::ClusterLoad;
-use dragoman_worker::{Command, Shared};
+use dragoman_worker::{Command, Orders, Shared};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::compile::Plan;
 use crate::dns::{Resolved, Sink, Wanted};
@@ -53,7 +52,7 @@ pub(crate) struct State {
     /// DNS clusters that were not resolved yet.
     pub(crate) unresolved: FxHashSet<Box<str>>,
     pub(crate) metrics: ControlMetrics,
-    pub(crate) commands: Vec<UnboundedSender<Command>>,
+    pub(crate) orders: Vec<Orders>,
     /// Listeners that were told to stop accepting: none, those of inbound traffic, all.
     pub(crate) stopped: Stopped,
     /// Until when removed and replaced listeners drain.
@@ -161,7 +160,7 @@ impl Control {
                 resolved: FxHashMap::default(),
                 unresolved: FxHashSet::default(),
                 metrics,
-                commands: Vec::new(),
+                orders: Vec::new(),
                 stopped: Stopped::None,
                 draining: Vec::new(),
             }),
@@ -289,8 +288,8 @@ impl Control {
 
 impl State {
     pub(crate) fn tell_snapshot(&self) {
-        for worker in &self.commands {
-            let _ = worker.send(Command::Apply(self.snapshot.clone(), self.sockets.clone()));
+        for worker in &self.orders {
+            worker.tell(Command::Apply(self.snapshot.clone(), self.sockets.clone()));
         }
     }
 }

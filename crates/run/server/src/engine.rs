@@ -129,7 +129,7 @@ impl Engine {
             workers.push(Handle::start(index, self.options.workers, shared, logs, flush)?);
         }
         let mut state = lock(&self.control.state);
-        state.commands = workers.iter().map(Handle::sender).collect();
+        state.orders = workers.iter().map(Handle::orders).collect();
         state.tell_snapshot();
         state.metrics.listeners.workers_started.set(1);
         Ok(())
@@ -175,8 +175,8 @@ impl Engine {
         let mut state = lock(&self.control.state);
         let stopped = if inbound_only { Stopped::Inbound } else { Stopped::All };
         state.stopped = state.stopped.max(stopped);
-        for worker in &state.commands {
-            let _ = worker.send(Command::StopListeners { inbound_only });
+        for worker in &state.orders {
+            worker.tell(Command::StopListeners { inbound_only });
         }
         // The kernel goes on queueing connections while any descriptor of a socket is open.
         let inbound: FxHashSet<Arc<str>> = (state.plan.listeners.values())
@@ -204,8 +204,8 @@ impl Engine {
     /// Opens the log files anew (SIGUSR1).
     pub fn reopen_logs(&self) {
         let (done, flushed) = channel();
-        for worker in &lock(&self.control.state).commands {
-            let _ = worker.send(Command::FlushLogs(done.clone()));
+        for worker in &lock(&self.control.state).orders {
+            worker.tell(Command::FlushLogs(done.clone()));
         }
         drop(done);
         // What was logged until now belongs into the old files.

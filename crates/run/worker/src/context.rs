@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use dragoman_http_connection_manager as hcm;
 use dragoman_loggers::{BufferStats, LogBuffers};
-use dragoman_net::{BufferPool, clock};
+use dragoman_net::{BufferPool, Reactor, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
 use dragoman_types::headers::line_of;
@@ -115,6 +115,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) workers: usize,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) reactor: Reactor,
     pub(crate) buffers: Rc<BufferPool>,
     pub(crate) clock: Clock,
     pub(crate) logs: RefCell<LogBuffers>,
@@ -141,6 +142,7 @@ impl Worker {
         index: usize,
         workers: usize,
         shared: Arc<Shared>,
+        reactor: Reactor,
         logs: LogBuffers,
     ) -> Worker {
         Worker {
@@ -149,6 +151,7 @@ impl Worker {
             filesystem: shared.filesystem.shard(index),
             logs_counted: Cell::default(),
             shared,
+            reactor,
             buffers: Rc::default(),
             clock: Clock::new(),
             logs: RefCell::new(logs),

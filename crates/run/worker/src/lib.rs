@@ -16,4 +16,4 @@ mod upstream;
 mod worker;
 
 pub use context::{Drain, Shared};
-pub use worker::{Command, Handle, Load};
+pub use worker::{Command, Handle, Load, Orders};

@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use dragoman_net::Task;
 use dragoman_stats::Shard;
 use dragoman_types::Moment;
 use rustc_hash::FxHashMap;
-use tokio::task::AbortHandle;
 
 use crate::context::WorkerRoutes;
 use crate::h1::Wire;
@@ -55,7 +55,7 @@ pub(crate) struct WorkerListener {
     /// close.
     pub(crate) draining_since: Cell<Option<Moment>>,
     /// The tasks of its connections, by the connections' ids.
-    pub(crate) connections: RefCell<FxHashMap<u64, AbortHandle>>,
+    pub(crate) connections: RefCell<FxHashMap<u64, Task>>,
 }
 
 impl WorkerListener {

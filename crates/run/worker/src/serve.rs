@@ -83,11 +83,11 @@ impl ClientConnection {
             tls: false,
         };
         ClientConnection {
+            deadline: worker.reactor.deadline(),
             worker,
             listener,
             connection,
             server,
-            deadline: Deadline::default(),
             requests: 0,
             idle_since: accepted_at,
             draining: false,
@@ -284,10 +284,9 @@ impl ClientConnection {
         }
         let until = Some(self.worker.clock.read().after(patience));
         let before = self.server.wire.bytes_in;
+        // A client that is gone is noticed by the reads.
+        let _ = self.server.wire.socket.shutdown();
         let timed_out = poll_fn(|cx| {
-            if self.server.wire.socket.poll_shutdown(cx).is_pending() {
-                return self.deadline.poll_at(cx, until).map(|()| true);
-            }
             loop {
                 let unread = self.server.wire.input.len();
                 self.server.wire.input.consume(unread);

@@ -5,16 +5,13 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 use dragoman_loggers::LogBuffers;
-use dragoman_net::{Bound, Listener};
+use dragoman_net::{Bound, Caller, Listener, Reactor, Task};
 use dragoman_types::{Address, Moment};
 use rustc_hash::FxHashMap;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
 
 use crate::context::{Shared, Worker};
 use crate::manager::WorkerListener;
@@ -42,10 +39,26 @@ pub struct Load {
     pub requests: AtomicU64,
 }
 
+/// Where a worker is told something, from any thread.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    sender: Sender<Command>,
+    caller: Caller,
+}
+
+impl Orders {
+    /// Tells the worker something; a worker that ended hears nothing.
+    pub fn tell(&self, command: Command) {
+        if self.sender.send(command).is_ok() {
+            self.caller.call();
+        }
+    }
+}
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Handle {
-    commands: UnboundedSender<Command>,
+    orders: Orders,
     pub load: Arc<Load>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -62,42 +75,35 @@ impl Handle {
         logs: LogBuffers,
         flush: Duration,
     ) -> std::io::Result<Handle> {
-        let (commands, inbox) = unbounded_channel();
+        let (sender, inbox) = channel();
         let load = Arc::new(Load::default());
         let seen = load.clone();
         let (begun, began) = sync_channel(1);
         let thread =
             std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(move || {
-                let built =
-                    Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-                let runtime = match built {
-                    Ok(runtime) => runtime,
+                let reactor = match Reactor::new() {
+                    Ok(reactor) => reactor,
                     Err(error) => return drop(begun.send(Err(error))),
                 };
-                let _ = begun.send(Ok(()));
-                let worker = Rc::new(Worker::new(index, workers, shared, logs));
-                runtime.block_on(run(worker.clone(), inbox, seen, flush));
+                // Whoever starts the worker waits for this.
+                let _ = begun.send(Ok(reactor.caller()));
+                let worker = Rc::new(Worker::new(index, workers, shared, reactor.clone(), logs));
+                run(&reactor, &worker, &inbox, &seen, flush);
                 // What is still being served ends here, and is logged.
-                drop(runtime);
+                reactor.end();
                 worker.logs.borrow_mut().flush();
             })?;
-        began.recv().unwrap_or_else(|gone| Err(std::io::Error::other(gone)))?;
-        Ok(Handle { commands, load, thread: Some(thread) })
+        let caller = began.recv().unwrap_or_else(|gone| Err(std::io::Error::other(gone)))?;
+        Ok(Handle { orders: Orders { sender, caller }, load, thread: Some(thread) })
     }
 
-    /// Tells the worker something; a worker that ended hears nothing.
-    pub fn tell(&self, command: Command) {
-        let _ = self.commands.send(command);
-    }
-
-    /// Where commands may be sent from other threads.
-    pub fn sender(&self) -> UnboundedSender<Command> {
-        self.commands.clone()
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Ends the worker and waits for its thread.
     pub fn stop(&mut self) {
-        self.tell(Command::Stop);
+        self.orders.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -108,7 +114,7 @@ impl Handle {
 struct Running {
     present: Rc<RefCell<Rc<WorkerListener>>>,
     sockets: Arc<Vec<Bound>>,
-    tasks: Vec<AbortHandle>,
+    tasks: Vec<Task>,
 }
 
 /// The listeners of this worker.
@@ -122,35 +128,41 @@ struct Listeners {
 /// How often idle connections are looked through and the load is told.
 const TICK: Duration = Duration::from_millis(500);
 
-async fn run(
-    worker: Rc<Worker>,
-    mut inbox: UnboundedReceiver<Command>,
-    load: Arc<Load>,
+fn run(
+    reactor: &Reactor,
+    worker: &Rc<Worker>,
+    inbox: &Receiver<Command>,
+    load: &Load,
     flush: Duration,
 ) {
     let mut listeners = Listeners::default();
-    let mut tick = tokio::time::interval(TICK);
-    let mut flushed = worker.clock.now();
-    loop {
-        tokio::select! {
-            command = inbox.recv() => match command {
-                None | Some(Command::Stop) => break,
-                Some(command) => {
-                    worker.clock.read();
-                    obey(&worker, &mut listeners, command);
-                }
-            },
-            _ = tick.tick() => {
-                worker.clock.resync();
-                let now = worker.clock.now();
-                listeners.end_leaving(now);
-                worker.sweep(now);
-                if now.since(flushed) >= flush {
-                    flushed = now;
-                    worker.logs.borrow_mut().flush();
-                }
-                worker.count_logs();
+    let mut tick = worker.clock.now();
+    let mut flushed = tick;
+    // A kernel that doesn't answer any more ends the worker.
+    while let Ok(turn) = reactor.turn(tick) {
+        let ticked = reactor.turned() >= tick;
+        if !turn.called && !ticked {
+            continue;
+        }
+        worker.clock.read();
+        loop {
+            match inbox.try_recv() {
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Ok(command) => obey(worker, &mut listeners, command),
+                Err(TryRecvError::Empty) => break,
             }
+        }
+        if ticked {
+            worker.clock.resync();
+            let now = worker.clock.now();
+            tick = now.after(TICK);
+            listeners.end_leaving(now);
+            worker.sweep(now);
+            if now.since(flushed) >= flush {
+                flushed = now;
+                worker.logs.borrow_mut().flush();
+            }
+            worker.count_logs();
         }
         load.connections.store(worker.connections.get() as u64, Ordering::Relaxed);
         load.requests.store(worker.requests.get() as u64, Ordering::Relaxed);
@@ -247,15 +259,15 @@ fn accept_on(
     worker: &Rc<Worker>,
     present: &Rc<RefCell<Rc<WorkerListener>>>,
     bound: &Bound,
-) -> AbortHandle {
+) -> Task {
     let (worker, present) = (worker.clone(), present.clone());
-    let listener = bound.listener(worker.index);
+    let reactor = worker.reactor.clone();
+    let listener = bound.listener(&reactor, worker.index);
     let address = bound.address.clone();
-    let task = tokio::task::spawn_local(async move {
+    reactor.spawn(async move {
         let Ok(listener) = listener else { return };
         accept(worker, present, listener, address).await;
-    });
-    task.abort_handle()
+    })
 }
 
 /// Wait this long after accept failed (out of descriptors): trying at once would only spin.
@@ -275,14 +287,14 @@ async fn accept(
                 let id = worker.next_id();
                 let serving = serve(worker.clone(), config.clone(), id, socket, (peer, local));
                 // A panic ends its own connection only: the task is its boundary.
-                let task = tokio::task::spawn_local(serving);
-                config.connections.borrow_mut().insert(id, task.abort_handle());
+                let task = worker.reactor.spawn(serving);
+                config.connections.borrow_mut().insert(id, task);
             }
             // The client that was to be accepted is gone already.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(_) => {
                 present.borrow().stats.downstream_global_cx_overflow.inc();
-                tokio::time::sleep(BACK_OFF).await;
+                worker.reactor.sleep(BACK_OFF).await;
             }
         }
     }

@@ -93,7 +93,8 @@ impl Exchange<'_> {
         });
         let address = opening.host.host.address.clone();
         let until = Some(begun.after(cluster.connect_timeout));
-        let opened = self.patiently(connect(&address, keepalive), until).await?;
+        let opened =
+            self.patiently(connect(&self.worker.reactor, &address, keepalive), until).await?;
         let socket = match opened {
             Some(Ok(socket)) => socket,
             Some(Err(error)) => {

@@ -56,7 +56,7 @@ impl Server {
             return Poll::Ready(());
         }
         if !self.wire.socket.has_news() {
-            let _ = ready!(self.wire.socket.poll_read_ready(cx));
+            ready!(self.wire.socket.poll_read_ready(cx));
         }
         // "Ready" may be a guess; only bytes, or the end, are a reason to stop idling.
         match self.wire.poll_fill(cx, SMALL) {
