@@ -194,7 +194,9 @@ fn virtual_host(
     VirtualHost {
         name: (&*message.name).into(),
         first_route,
-        routes: PathIndex::compile(routes[first_route..].iter().map(|route| &route.path)),
+        routes: PathIndex::compile(
+            routes[first_route..].iter().map(|route| (&route.path, route.conditions.is_some())),
+        ),
         require_tls,
         request,
         response,
@@ -231,7 +233,7 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
     });
     let action = match &message.action {
         Some(PbAction::Route(forward)) => {
-            Action::Forward(faults.field("route", |f| action::forward(forward, context, f)).into())
+            Action::Forward(faults.field("route", |f| action::forward(forward, context, f)))
         }
         Some(PbAction::Redirect(redirect)) => {
             Action::Redirect(faults.field("redirect", |f| action::redirect(redirect, f)).into())
@@ -240,14 +242,14 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
             let direct = |f: &mut Faults| action::direct(direct, context.max_body, f);
             Action::Direct(faults.field("direct_response", direct).into())
         }
-        Some(PbAction::NonForwardingAction(_)) => Action::Forward(action::nowhere().into()),
+        Some(PbAction::NonForwardingAction(_)) => Action::Forward(action::nowhere()),
         Some(PbAction::FilterAction(_)) => {
             faults.add_at("filter_action", "unsupported", "this option isn't supported");
-            Action::Forward(action::nowhere().into())
+            Action::Forward(action::nowhere())
         }
         None => {
             faults.add("missing", "one of route, redirect, direct_response is needed");
-            Action::Forward(action::nowhere().into())
+            Action::Forward(action::nowhere())
         }
     };
     let (request, response) = mutations!(message, faults);

@@ -3,9 +3,11 @@
 //! one character.
 
 use dragoman_types::Faults;
-use rustc_hash::FxHashMap;
 
-type Names = FxHashMap<Box<[u8]>, u32>;
+use crate::texts::Texts;
+
+/// Virtual hosts by name.
+type Names = Texts<u32>;
 
 #[derive(Debug, Default)]
 pub(crate) struct HostIndex {
@@ -28,13 +30,11 @@ impl HostIndex {
         let before = if lower == "*" {
             self.any.replace(virtual_host)
         } else if let Some(suffix) = lower.strip_prefix('*') {
-            names_of(&mut self.suffixes, suffix.len())
-                .insert(suffix.as_bytes().into(), virtual_host)
+            names_of(&mut self.suffixes, suffix.len()).insert(suffix.as_bytes(), virtual_host)
         } else if let Some(prefix) = lower.strip_suffix('*') {
-            names_of(&mut self.prefixes, prefix.len())
-                .insert(prefix.as_bytes().into(), virtual_host)
+            names_of(&mut self.prefixes, prefix.len()).insert(prefix.as_bytes(), virtual_host)
         } else {
-            self.exact.insert(lower.as_bytes().into(), virtual_host)
+            self.exact.insert(lower.as_bytes(), virtual_host)
         };
         if before.is_some() {
             let text = format!("the domain {lower:?} is used twice; domains must be unique");

@@ -1,92 +1,107 @@
 //! Finds the first route whose path fits without trying them one by one.
 //!
-//! Exact paths stand in a hash map. Prefixes are sorted, and each knows the longest other prefix that
-//! it begins with: a path's prefixes are the ancestors of the greatest entry not above it. What can't
-//! be looked up (regular expressions, CONNECT) is tried in order. Each look-up yields list positions
-//! in ascending order; the lowest one that fits wins, as if the list had been walked.
-
-use std::num::NonZeroU32;
+//! Exact paths stand in a hash map, and so do prefixes, which are asked for once for each length that
+//! any of them has. What can't be looked up (regular expressions, CONNECT) is tried in order. Each
+//! look-up yields places in ascending order; the lowest one that fits wins, as if the list had been
+//! walked.
 
 use rustc_hash::FxHashMap;
 
 use crate::host::with_lower_case;
 use crate::path::{Kind, PathMatcher};
+use crate::texts::Texts;
 
 /// Below this many routes, walking the list is cheaper than any look-up.
 const WORTH_AN_INDEX: usize = 8;
 
-/// Positions in a virtual host's list, ascending.
-type Places = Vec<u32>;
+/// A route's place in its virtual host's list.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: u32,
+    /// Its text is all that it asks for: the route itself needn't be looked at.
+    certain: bool,
+}
+
+/// The routes of one text, ascending. Most texts have one, which then costs no look elsewhere.
+#[derive(Debug)]
+enum Places {
+    One(Place),
+    More(Box<[Place]>),
+}
 
 #[derive(Debug)]
 pub(crate) enum PathIndex {
+    /// The first route takes every path that begins with a slash; behind it so many others.
+    All(u32),
     Walk(u32),
     LookUp(Box<LookUp>),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct LookUp {
-    exact: Exact,
-    prefix: Prefix,
+    exact: Texts<Places>,
+    prefix: Prefixes,
     /// The same for matchers that ignore case: keys and questions are in lower case.
-    folded_exact: Exact,
-    folded_prefix: Prefix,
-    rest: Places,
+    folded_exact: Texts<Places>,
+    folded_prefix: Prefixes,
+    rest: Vec<Place>,
 }
 
-type Exact = FxHashMap<Box<[u8]>, Places>;
+type Gathered = FxHashMap<Box<[u8]>, Vec<Place>>;
 
-/// Texts and positions lie in one piece each: a search among thousands then meets few cache lines.
 #[derive(Debug, Default)]
-struct Prefix {
-    texts: Vec<u8>,
-    places: Places,
-    /// Sorted by text.
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Where its text begins in `texts`, and how long it is.
-    text: (u32, u32),
-    /// The same of its positions in `places`.
-    places: (u32, u32),
-    /// The longest other entry that this text begins with.
-    parent: Option<NonZeroU32>,
+struct Prefixes {
+    texts: Texts<Places>,
+    /// Lengths of the texts, each once, descending.
+    lengths: Vec<usize>,
 }
 
 impl PathIndex {
+    /// `routes`: each route's matcher, and whether it asks for more than its path.
     pub(crate) fn compile<'a>(
-        matchers: impl ExactSizeIterator<Item = &'a PathMatcher>,
+        routes: impl ExactSizeIterator<Item = (&'a PathMatcher, bool)> + Clone,
     ) -> PathIndex {
-        if matchers.len() < WORTH_AN_INDEX {
-            return PathIndex::Walk(matchers.len() as u32);
+        let count = routes.len() as u32;
+        let takes_all = |(matcher, conditional): (&PathMatcher, bool)| {
+            !conditional && matches!(&matcher.kind, Kind::Prefix(text) if **text == *b"/")
+        };
+        if routes.clone().next().is_some_and(takes_all) {
+            return PathIndex::All(count);
         }
-        PathIndex::LookUp(Box::new(LookUp::compile(matchers)))
+        if routes.len() < WORTH_AN_INDEX {
+            return PathIndex::Walk(count);
+        }
+        PathIndex::LookUp(Box::new(LookUp::compile(routes)))
     }
 
-    /// The lowest place for which `fits` holds, out of those whose path might fit. `fits` must judge
-    /// the path too.
-    pub(crate) fn first(&self, path: &[u8], fits: impl Fn(u32) -> bool) -> Option<u32> {
+    /// The lowest place for which `fits` holds, out of those whose path might fit; `None` for the path
+    /// is a CONNECT request's. `fits` must judge the path too.
+    pub(crate) fn first(&self, path: Option<&[u8]>, fits: impl Fn(u32) -> bool) -> Option<u32> {
         match self {
-            PathIndex::Walk(count) => (0..*count).find(|place| fits(*place)),
+            PathIndex::All(_) if path.is_some_and(|path| path.starts_with(b"/")) => Some(0),
+            PathIndex::All(count) | PathIndex::Walk(count) => {
+                (0..*count).find(|place| fits(*place))
+            }
             PathIndex::LookUp(index) => index.first(path, fits),
         }
     }
 }
 
 impl LookUp {
-    fn compile<'a>(matchers: impl Iterator<Item = &'a PathMatcher>) -> LookUp {
-        let mut index = LookUp::default();
-        let (mut prefixes, mut folded) = (Exact::default(), Exact::default());
-        for (place, matcher) in matchers.enumerate() {
+    fn compile<'a>(routes: impl Iterator<Item = (&'a PathMatcher, bool)>) -> LookUp {
+        let mut rest = Vec::new();
+        let (mut exact, mut prefix) = (Gathered::default(), Gathered::default());
+        let (mut folded_exact, mut folded_prefix) = (Gathered::default(), Gathered::default());
+        for (at, (matcher, conditional)) in routes.enumerate() {
+            let separated = matches!(matcher.kind, Kind::Separated(_));
+            let place = Place { at: at as u32, certain: !conditional && !separated };
             let (text, group) = match (&matcher.kind, matcher.ignore_case) {
-                (Kind::Exact(text), false) => (text, &mut index.exact),
-                (Kind::Exact(text), true) => (text, &mut index.folded_exact),
-                (Kind::Prefix(text) | Kind::Separated(text), false) => (text, &mut prefixes),
-                (Kind::Prefix(text) | Kind::Separated(text), true) => (text, &mut folded),
+                (Kind::Exact(text), false) => (text, &mut exact),
+                (Kind::Exact(text), true) => (text, &mut folded_exact),
+                (Kind::Prefix(text) | Kind::Separated(text), false) => (text, &mut prefix),
+                (Kind::Prefix(text) | Kind::Separated(text), true) => (text, &mut folded_prefix),
                 (Kind::Regex(_) | Kind::Connect, _) => {
-                    index.rest.push(place as u32);
+                    rest.push(Place { certain: false, ..place });
                     continue;
                 }
                 (Kind::Never, _) => continue,
@@ -95,92 +110,87 @@ impl LookUp {
             if matcher.ignore_case {
                 key.make_ascii_lowercase();
             }
-            group.entry(key).or_default().push(place as u32);
+            group.entry(key).or_default().push(place);
         }
-        index.prefix = Prefix::compile(prefixes);
-        index.folded_prefix = Prefix::compile(folded);
-        index
+        LookUp {
+            exact: texts(exact),
+            prefix: Prefixes::new(prefix),
+            folded_exact: texts(folded_exact),
+            folded_prefix: Prefixes::new(folded_prefix),
+            rest,
+        }
     }
 
-    fn first(&self, path: &[u8], fits: impl Fn(u32) -> bool) -> Option<u32> {
+    fn first(&self, path: Option<&[u8]>, fits: impl Fn(u32) -> bool) -> Option<u32> {
         let mut best = None;
-        take_lower(&mut best, places_of(&self.exact, path), &fits);
-        self.prefix.each(path, |places| take_lower(&mut best, places, &fits));
-        if !self.folded_exact.is_empty() || !self.folded_prefix.entries.is_empty() {
-            with_lower_case(path, |path| {
-                take_lower(&mut best, places_of(&self.folded_exact, path), &fits);
-                self.folded_prefix.each(path, |places| take_lower(&mut best, places, &fits));
-            });
+        let mut take = |places: &[Place]| take_lower(&mut best, places, &fits);
+        if let Some(path) = path {
+            look_up(&self.exact, &self.prefix, path, &mut take);
+            if !self.folded_exact.is_empty() || !self.folded_prefix.texts.is_empty() {
+                with_lower_case(path, |path| {
+                    look_up(&self.folded_exact, &self.folded_prefix, path, &mut take);
+                });
+            }
         }
-        take_lower(&mut best, &self.rest, &fits);
+        take(&self.rest);
         best
     }
 }
 
-fn places_of<'p>(exact: &'p Exact, path: &[u8]) -> &'p [u32] {
-    exact.get(path).map_or(&[], Vec::as_slice)
+fn look_up(exact: &Texts<Places>, prefix: &Prefixes, path: &[u8], take: &mut impl FnMut(&[Place])) {
+    if let Some(places) = exact.get(path) {
+        take(places.as_slice());
+    }
+    prefix.each(path, take);
 }
 
 /// Lowers `best` to the first of `places` that fits, if that is lower.
-fn take_lower(best: &mut Option<u32>, places: &[u32], fits: &impl Fn(u32) -> bool) {
-    let below = places.iter().take_while(|place| best.is_none_or(|best| **place < best));
-    if let Some(place) = { below }.find(|place| fits(**place)) {
-        *best = Some(*place);
+fn take_lower(best: &mut Option<u32>, places: &[Place], fits: &impl Fn(u32) -> bool) {
+    let below = places.iter().take_while(|place| best.is_none_or(|best| place.at < best));
+    if let Some(place) = { below }.find(|place| place.certain || fits(place.at)) {
+        *best = Some(place.at);
     }
 }
 
-impl Prefix {
-    fn compile(texts: Exact) -> Prefix {
-        let mut sorted: Vec<_> = texts.into_iter().collect();
-        sorted.sort_unstable();
-        let mut index = Prefix::default();
-        for (text, places) in sorted {
-            let entry = Entry {
-                text: (index.texts.len() as u32, text.len() as u32),
-                places: (index.places.len() as u32, places.len() as u32),
-                parent: index.parent_of(&text),
-            };
-            index.texts.extend_from_slice(&text);
-            index.places.extend_from_slice(&places);
-            index.entries.push(entry);
+fn texts(gathered: Gathered) -> Texts<Places> {
+    let mut texts = Texts::default();
+    for (text, places) in gathered {
+        texts.insert(&text, Places::new(places));
+    }
+    texts
+}
+
+impl Places {
+    fn new(places: Vec<Place>) -> Places {
+        match *places {
+            [one] => Places::One(one),
+            _ => Places::More(places.into()),
         }
-        index
     }
 
-    /// The parent of a text that comes behind all entries: the last of them, or one of its ancestors.
-    /// Counted from one.
-    fn parent_of(&self, text: &[u8]) -> Option<NonZeroU32> {
-        let mut parent = NonZeroU32::new(self.entries.len() as u32);
-        while let Some(place) = parent {
-            let candidate = self.entry(place);
-            if text.starts_with(self.text(&candidate)) {
-                break;
-            }
-            parent = candidate.parent;
+    fn as_slice(&self) -> &[Place] {
+        match self {
+            Places::One(place) => std::slice::from_ref(place),
+            Places::More(places) => places,
         }
-        parent
+    }
+}
+
+impl Prefixes {
+    fn new(gathered: Gathered) -> Prefixes {
+        let mut lengths: Vec<usize> = gathered.keys().map(|text| text.len()).collect();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        lengths.dedup();
+        Prefixes { texts: texts(gathered), lengths }
     }
 
-    fn entry(&self, place: NonZeroU32) -> Entry {
-        self.entries[place.get() as usize - 1]
-    }
-
-    fn text(&self, entry: &Entry) -> &[u8] {
-        let (at, len) = entry.text;
-        &self.texts[at as usize..(at + len) as usize]
-    }
-
-    /// Calls `f` for every entry that `path` begins with, longest first.
-    fn each(&self, path: &[u8], mut f: impl FnMut(&[u32])) {
-        let above = self.entries.partition_point(|entry| self.text(entry) <= path);
-        let mut next = NonZeroU32::new(above as u32);
-        while let Some(place) = next {
-            let entry = self.entry(place);
-            if path.starts_with(self.text(&entry)) {
-                let (at, count) = entry.places;
-                f(&self.places[at as usize..(at + count) as usize]);
+    /// Calls `f` for every text that `path` begins with, longest first.
+    fn each(&self, path: &[u8], mut f: impl FnMut(&[Place])) {
+        for length in &self.lengths {
+            let places = path.get(..*length).and_then(|head| self.texts.get(head));
+            if let Some(places) = places {
+                f(places.as_slice());
             }
-            next = entry.parent;
         }
     }
 }
@@ -189,9 +199,10 @@ impl Prefix {
 mod tests {
     use super::*;
 
-    fn prefix(texts: &[&str]) -> Prefix {
+    fn prefix(texts: &[&str]) -> Prefixes {
+        let place = |at: usize| vec![Place { at: at as u32, certain: true }];
         let keys = texts.iter().enumerate();
-        Prefix::compile(keys.map(|(n, t)| (t.as_bytes().into(), vec![n as u32])).collect())
+        Prefixes::new(keys.map(|(at, text)| (text.as_bytes().into(), place(at))).collect())
     }
 
     #[test]
@@ -207,7 +218,7 @@ mod tests {
             ("", vec![6]),
         ] {
             let mut found = Vec::new();
-            index.each(path.as_bytes(), |places| found.extend_from_slice(places));
+            index.each(path.as_bytes(), |places| found.extend(places.iter().map(|place| place.at)));
             assert_eq!(found, expected, "{path}");
         }
         prefix(&[]).each(b"/", |_| panic!("an empty index has no entry"));

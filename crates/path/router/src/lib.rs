@@ -18,6 +18,7 @@ mod rewrite;
 mod route;
 mod substitution;
 mod table;
+mod texts;
 
 pub use answer::{Direct, Redirect, answer_require_tls};
 pub use forward::{Cluster, Forward, MaxStreamDuration, Target, Upgrade, WeightedEntry};

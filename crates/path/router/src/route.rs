@@ -25,7 +25,8 @@ pub struct Route {
 /// What happens to a request that takes the route.
 #[derive(Debug)]
 pub enum Action {
-    Forward(Box<Forward>),
+    /// In place: it's needed with nearly every request.
+    Forward(Forward),
     Redirect(Box<Redirect>),
     Direct(Box<Direct>),
 }

@@ -150,7 +150,7 @@ impl RouteTable {
             let hold = |conditions: &Conditions| conditions.hold(headers, query, asked);
             route.path.matches(path, is_connect) && route.conditions.as_deref().is_none_or(hold)
         };
-        let place = host.routes.first(path.unwrap_or_default(), fits)?;
+        let place = host.routes.first(path, fits)?;
         Some(&self.routes[host.first_route + place as usize])
     }
 }

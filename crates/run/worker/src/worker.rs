@@ -91,6 +91,7 @@ impl Handle {
                 run(&reactor, &worker, &inbox, &seen, flush);
                 // What is still being served ends here, and is logged.
                 reactor.end();
+                worker.route_times.tell();
                 worker.logs.borrow_mut().flush();
             })?;
         let caller = began.recv().unwrap_or_else(|gone| Err(std::io::Error::other(gone)))?;
@@ -138,8 +139,11 @@ fn run(
     let mut listeners = Listeners::default();
     let mut tick = worker.clock.now();
     let mut flushed = tick;
-    // A kernel that doesn't answer any more ends the worker.
-    while let Ok(turn) = reactor.turn(tick) {
+    loop {
+        reactor.poll_woken();
+        worker.route_times.tell();
+        // A kernel that doesn't answer any more ends the worker.
+        let Ok(turn) = reactor.wait(tick) else { return };
         let ticked = reactor.turned() >= tick;
         if !turn.called && !ticked {
             continue;

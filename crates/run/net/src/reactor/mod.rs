@@ -107,29 +107,33 @@ impl Reactor {
         self.core.tasks.spawn(Box::pin(future))
     }
 
-    /// Polls what was woken and waits, not beyond `until`, for more to be woken.
+    /// The first half of a turn: polls each task that waits to be, once.
+    pub fn poll_woken(&self) {
+        self.core.poll_woken();
+    }
+
+    /// The second half: waits, not beyond `until`, for tasks to be woken.
     ///
     /// # Errors
     /// When the kernel refuses to be asked.
-    pub fn turn(&self, until: Moment) -> io::Result<Turn> {
-        self.core.poll_woken();
+    pub fn wait(&self, until: Moment) -> io::Result<Turn> {
         self.core.ask(until)
     }
 
     /// Runs until `future` is done.
     ///
     /// # Errors
-    /// As [`turn`](Reactor::turn).
+    /// As [`wait`](Reactor::wait).
     pub fn block_on<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> io::Result<T> {
         let done = Rc::new(Cell::new(None));
         let told = done.clone();
         self.spawn(async move { told.set(Some(future.await)) });
         loop {
-            self.core.poll_woken();
+            self.poll_woken();
             if let Some(output) = done.take() {
                 return Ok(output);
             }
-            self.core.ask(clock::now().after(Duration::from_secs(60)))?;
+            self.wait(clock::now().after(Duration::from_secs(60)))?;
         }
     }
 

@@ -94,11 +94,8 @@ impl Exchange<'_> {
                 origin.upstream_rq_time.record(ms);
             }
             leased.host.stats.upstream_rq_time.record(us);
-            if let (Some(routes), Some(route)) = (&self.routes, self.route)
-                && let Some(stats) = routes.stats.get(route)
-            {
-                stats.upstream_rq_total.inc();
-                stats.upstream_rq_time.record(us);
+            if let (Some(routes), Some(route)) = (&self.routes, self.route) {
+                self.worker.route_times.note(routes, route, us);
             }
         }
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
