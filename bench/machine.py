@@ -22,6 +22,10 @@ class Cores:
     proxy: int
     load: int
 
+    def of(self, workers: int) -> set[int]:
+        """Where a proxy of so many workers runs."""
+        return {self.proxy} if workers == 1 else {self.proxy, self.load}
+
 
 def pick_cores() -> Cores:
     """The first two cores this process may use: load on the first, the proxy on the second."""

@@ -80,6 +80,18 @@ class Stage:
         }
 
 
+    @contextlib.contextmanager
+    def hold(self, count: int) -> Iterator[None]:
+        """Keeps `count` connections idle that had one request answered each."""
+        if count == 0:
+            yield
+            return
+        with self.generator.hold(self.work.drive, self.place.listen, self.targets, count):
+            time.sleep(SETTLE_SECONDS)
+            yield
+            self.running.check_alive()
+
+
 def ask_once(port: int, target: tuple[str, str]) -> bool:
     """One GET on an own connection: True when it is answered with 200.
 
@@ -126,9 +138,9 @@ def stage(bench: Bench, work: Work, peer: Peer) -> Iterator[Stage]:
             begun = time.monotonic()
             with started(
                 command,
-                core=bench.cores.proxy,
+                cores=bench.cores.of(work.site.workers),
                 log=folder / "proxy.log",
-                environment=peer.environment(place),
+                environment=peer.environment(work.site, place),
             ) as running:
                 listening, answering = wait_ready(running, place.listen, pairs[-1])
                 times = (listening - begun, answering - begun)
@@ -137,7 +149,7 @@ def stage(bench: Bench, work: Work, peer: Peer) -> Iterator[Stage]:
 
 def measure_requests(bench: Bench, work: Work, peer: Peer) -> Sample:
     """CPU time per request under closed-loop load."""
-    with stage(bench, work, peer) as up:
+    with stage(bench, work, peer) as up, up.hold(work.idle):
         if bench.settings.warm_up > 0:
             up.drive(bench.settings.warm_up)
         core = bench.cores.proxy
@@ -169,10 +181,8 @@ def measure_idle(bench: Bench, work: Work, peer: Peer) -> Sample:
         up.drive(max(1.0, bench.settings.warm_up))
         time.sleep(0.5)
         before = up.running.memory()
-        with up.generator.hold(work.drive, up.place.listen, up.targets, count):
-            time.sleep(SETTLE_SECONDS)
+        with up.hold(count):
             after = up.running.memory()
-            up.running.check_alive()
     return {
         "bytes_per_connection": (after.anonymous - before.anonymous) / count,
         "rss_mib": after.rss / MIB,

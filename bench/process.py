@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,12 +135,12 @@ def birth(pid: int) -> int | None:
 def started(
     command: Sequence[str],
     *,
-    core: int,
+    cores: Set[int],
     log: Path,
     environment: Mapping[str, str] | None = None,
     piped: bool = False,
 ) -> Iterator[Running]:
-    """Runs `command` pinned to `core` and ends it when the block is left, however that happens.
+    """Runs `command` pinned to `cores` and ends it when the block is left, however that happens.
 
     Output goes to the file `log`, or with `piped` stdin and stdout are pipes of the caller.
     """
@@ -155,7 +155,7 @@ def started(
             env={**os.environ, **(environment or {})},
             # An own session: Ctrl-C reaches the harness alone, which ends the rest in order.
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
     running = Running(Path(command[0]).name, popen, log)
     try:

@@ -16,11 +16,13 @@ class Site:
     hosts: number of virtual hosts, chosen by the host header; 0 takes any host.
     routes: number of path prefixes in one virtual host; 0 takes any path.
     access_log: one line per request into `Place.access_log`.
+    workers: threads or processes that proxy.
     """
 
     hosts: int = 0
     routes: int = 0
     access_log: bool = False
+    workers: int = 1
 
     def host_names(self) -> list[str]:
         """The virtual hosts' names."""

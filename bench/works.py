@@ -28,6 +28,8 @@ class Work:
     title: str
     kind: Kind = Kind.REQUESTS
     site: Site = field(default_factory=Site)
+    #: Connections that hold still beside those that make the load.
+    idle: int = 0
     drive: Drive = field(default_factory=Drive)
 
 
@@ -49,6 +51,14 @@ WORKS: tuple[Work, ...] = (
     Work("routes-100", "100 path prefixes in one virtual host", site=Site(routes=100)),
     Work("routes-10000", "10,000 path prefixes in one virtual host", site=Site(routes=10_000)),
     Work("log", "access log, one line per request", site=Site(access_log=True)),
+    Work("busy-100", "100 keep-alive connections", drive=Drive(connections=100)),
+    Work(
+        "busy-100-idle-7000",
+        "100 keep-alive connections beside 7,000 idle ones",
+        idle=7000,
+        drive=Drive(connections=100),
+    ),
+    Work("workers-2", "two workers on two cores, shared with the load", site=Site(workers=2)),
     Work("idle", "idle keep-alive connections, each answered once", kind=Kind.IDLE),
     Work("start", "from exec to the first answered request", kind=Kind.START),
 )

@@ -46,10 +46,10 @@ class Caddy(Peer):
     def refusal(self, site: Site) -> str | None:
         return "routes are tried one by one" if site.hosts or site.routes else None
 
-    def environment(self, place: Place) -> dict[str, str]:
+    def environment(self, site: Site, place: Place) -> dict[str, str]:
         folder = str(place.folder)
         return {
-            "GOMAXPROCS": "1",
+            "GOMAXPROCS": str(site.workers),
             "HOME": folder,
             "XDG_DATA_HOME": folder,
             "XDG_CONFIG_HOME": folder,

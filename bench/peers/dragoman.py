@@ -26,4 +26,5 @@ class Dragoman(Peer):
         return version_of(self.program(), "--version")
 
     def command(self, site: Site, place: Place) -> list[str]:
-        return [str(self.program()), "-c", str(write_config(site, place)), "--concurrency", "1"]
+        config = str(write_config(site, place))
+        return [str(self.program()), "-c", config, "--concurrency", str(site.workers)]

@@ -136,5 +136,5 @@ class Envoy(Peer):
 
     def command(self, site: Site, place: Place) -> list[str]:
         path = write_config(site, place)
-        options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+        options = ["--concurrency", str(site.workers), "--disable-hot-restart", "-l", "error"]
         return [str(self.program()), "-c", str(path), *options]

@@ -9,7 +9,7 @@ from bench.site import Place, Site
 
 HEAD = """\
 global
-    nbthread 1
+    nbthread {workers}
     maxconn 9000
 {log}
 defaults
@@ -70,7 +70,7 @@ class HaproxyHttp(Peer):
         # HAProxy writes no files itself; stdout is a file of the harness.
         target = "    log stdout format raw local0" if site.access_log else ""
         each = "    log global\n    option httplog" if site.access_log else ""
-        text = HEAD.format(log=target) + HTTP.format(
+        text = HEAD.format(log=target, workers=site.workers) + HTTP.format(
             log=each, listen=place.listen, origin=place.origin, choice=choice(site, place.folder)
         )
         return self.started_with(text, place)
@@ -94,5 +94,5 @@ class HaproxyTcp(HaproxyHttp):
         return None
 
     def command(self, site: Site, place: Place) -> list[str]:
-        text = HEAD.format(log="") + TCP.format(listen=place.listen, origin=place.origin)
+        text = HEAD.format(log="", workers=site.workers) + TCP.format(listen=place.listen, origin=place.origin)
         return self.started_with(text, place)

@@ -9,7 +9,7 @@ from bench.site import Place, Site
 
 CONFIG = """\
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log error;
@@ -81,6 +81,7 @@ class Nginx(Peer):
         path.write_text(
             CONFIG.format(
                 folder=place.folder,
+                workers=site.workers,
                 log=log,
                 origin=place.origin,
                 servers=servers(site, place.listen),

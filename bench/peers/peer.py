@@ -36,7 +36,7 @@ class Peer(ABC):
         del site
         return None
 
-    def environment(self, place: Place) -> dict[str, str]:
+    def environment(self, site: Site, place: Place) -> dict[str, str]:
         """Environment variables to add."""
         del place
         return {}

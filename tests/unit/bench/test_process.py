@@ -50,7 +50,7 @@ def test_a_started_tree_is_pinned_counted_and_ended(tmp_path: Path) -> None:
         f"subprocess.Popen([sys.executable, '-c', \"{child}; time.sleep(60)\"]); time.sleep(60)"
     )
     log = tmp_path / "log"
-    with started([sys.executable, "-c", code], core=core, log=log) as running:
+    with started([sys.executable, "-c", code], cores={core}, log=log) as running:
         give_up = time.monotonic() + 20
         while "up" not in log.read_text() and time.monotonic() < give_up:
             time.sleep(0.01)
@@ -69,7 +69,7 @@ def test_a_started_tree_is_pinned_counted_and_ended(tmp_path: Path) -> None:
 
 def test_a_program_that_ends_by_itself_is_reported_with_its_words(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no such option')"]
-    with started(command, core=min(os.sched_getaffinity(0)), log=tmp_path / "log") as running:
+    with started(command, cores={min(os.sched_getaffinity(0))}, log=tmp_path / "log") as running:
         running.popen.wait()
         with pytest.raises(BenchError, match="ended with 1: no such option"):
             running.check_alive()
