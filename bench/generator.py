@@ -123,7 +123,9 @@ class Generator:
             *until,
         ]
         limit = SPARE_SECONDS + (float(until[1]) if until[0] == "--seconds" else 86_400.0)
-        with started(command, cores={self.core}, log=self.folder / "drive.log", piped=True) as running:
+        with started(
+            command, cores={self.core}, log=self.folder / "drive.log", piped=True
+        ) as running:
             try:
                 line, _ = running.popen.communicate(timeout=limit)
             except subprocess.TimeoutExpired as error:
@@ -135,7 +137,9 @@ class Generator:
         """Holds idle connections, each having been answered once, while the block runs."""
         many = replace(drive, connections=connections)
         command = [str(self.program), "hold", *many.request_options(port, targets)]
-        with started(command, cores={self.core}, log=self.folder / "hold.log", piped=True) as running:
+        with started(
+            command, cores={self.core}, log=self.folder / "hold.log", piped=True
+        ) as running:
             assert running.popen.stdout is not None
             line = running.popen.stdout.readline()
             if not line:

@@ -79,7 +79,6 @@ class Stage:
             "failures": sum(outcome.failures.values()),
         }
 
-
     @contextlib.contextmanager
     def hold(self, count: int) -> Iterator[None]:
         """Keeps `count` connections idle that had one request answered each."""

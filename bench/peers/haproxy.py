@@ -94,5 +94,7 @@ class HaproxyTcp(HaproxyHttp):
         return None
 
     def command(self, site: Site, place: Place) -> list[str]:
-        text = HEAD.format(log="", workers=site.workers) + TCP.format(listen=place.listen, origin=place.origin)
+        text = HEAD.format(log="", workers=site.workers) + TCP.format(
+            listen=place.listen, origin=place.origin
+        )
         return self.started_with(text, place)

@@ -20,10 +20,13 @@ pub fn substitution(bytes: &[u8]) {
         id: 1,
         remote_ip: "".into(),
         direct_remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
+        remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
         local: Address::Ip((Ipv4Addr::LOCALHOST, 2).into()),
         listener: "l".into(),
         accepted_at: now,
-        tls: false,
+        server_name: None,
+        chain: "".into(),
+        tls: None,
     };
     let mut info = StreamInfo::new(1, now);
     let mut scratch = Scratch::new(SystemTime::UNIX_EPOCH, now);

@@ -198,10 +198,13 @@ static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     id: 1,
     remote_ip: "".into(),
     direct_remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
+    remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
     local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     listener: "l".into(),
     accepted_at: Moment::START,
-    tls: false,
+    server_name: None,
+    chain: "".into(),
+    tls: None,
 });
 
 /// What is let in is what everybody behind sees: a path without ways up or doubled slashes, no field
@@ -234,12 +237,8 @@ pub fn accepted(bytes: &[u8]) {
 }
 
 fn accept(head: &mut RequestHead) -> bool {
-    let arrival = Arrival {
-        connection: &CONNECTION,
-        local_interface: None,
-        client_certificate: false,
-        internal_only_headers: &[],
-    };
+    let arrival =
+        Arrival { connection: &CONNECTION, local_interface: None, internal_only_headers: &[] };
     let mut info = StreamInfo::new(1, CONNECTION.accepted_at);
     let mut random = || 7;
     CONFIG.accept(head, &arrival, &mut info, &mut random, &mut Scratch::default()).is_ok()

@@ -28,7 +28,7 @@ def pick(names: list[str]) -> list[Case]:
             picked.append(load(path))
         else:
             picked += [case for case in all_cases() if name.removeprefix("cases/") in case.name]
-    return picked
+    return list({case.name: case for case in picked}.values())
 
 
 def show(title: str, seen: Observation) -> None:

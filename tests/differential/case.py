@@ -16,13 +16,17 @@ import yaml
 
 from .content import CaseError, CaseLoader
 from .script import check_step
+from .tls import check_tls
+from .transport import dress, tls_socket
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases"
-KEYS = {"title", "why", "covers", "config", "script", "compare", "must", "differs"}
+KEYS = {
+    "title", "why", "covers", "config", "origins", "tls", "script", "compare", "must", "differs",
+}  # fmt: skip
 CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
-    "router", "access_log", "bootstrap", "full",
+    "router", "access_log", "bootstrap", "full", "tls", "chains", "default_chain", "tls_inspector",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
@@ -43,6 +47,13 @@ class Case:
     compare: dict[str, Any] = field(default_factory=dict)
     must: dict[str, Any] = field(default_factory=dict)
     differs: str = ""
+    origins: dict[str, Any] = field(default_factory=dict)
+    tls: dict[str, Any] | None = None
+
+    def origin_tls(self, name: str) -> dict[str, Any] | None:
+        """How the origin of that name speaks TLS, if it does."""
+        wanted: dict[str, Any] | None = self.origins.get(name, {}).get("tls")
+        return wanted
 
 
 @functools.cache
@@ -64,7 +75,8 @@ def load(path: Path) -> Case:
         name=name, path=path, title=data["title"], covers=data["covers"],
         script=data["script"], config=data.get("config") or {},
         compare=data.get("compare") or {}, must=data.get("must") or {},
-        differs=data.get("differs") or "",
+        differs=data.get("differs") or "", origins=data.get("origins") or {},
+        tls=data.get("tls"),
     )  # fmt: skip
 
 
@@ -83,6 +95,12 @@ def _check(data: Any) -> None:
         unknown = set(mapping) - keys
         if unknown:
             raise CaseError(f"unknown in {where}: {', '.join(sorted(unknown))}")
+    if "tls" in data:
+        check_tls(data["tls"])
+    for name, origin in (data.get("origins") or {}).items():
+        if set(origin) != {"tls"}:
+            raise CaseError(f"origin {name}: `tls` is all that can be said of it")
+        check_tls(origin["tls"])
     for step in data["script"]:
         check_step(step)
     if data.get("differs") and not data.get("must"):
@@ -124,6 +142,7 @@ def bootstrap(case: Case) -> dict[str, Any]:
     )
     _access_log(hcm, config.get("access_log"))
     manager["typed_config"] = merge(hcm, config.get("hcm", {}))
+    dress(listener, config)
     static["listeners"][0] = merge(listener, config.get("listener", {}))
     static["clusters"] = [_cluster(merge({"name": "origin"}, config.get("cluster", {})))]
     static["clusters"] += [_cluster(cluster) for cluster in config.get("clusters", [])]
@@ -157,6 +176,8 @@ def _cluster(wanted: Any) -> dict[str, Any]:
     """A static cluster of one endpoint: the origin of the same name, unless `port` is given."""
     wanted = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
     port = wanted.pop("port", "{{port:" + wanted["name"] + "}}")
+    if "tls" in wanted:
+        wanted["transport_socket"] = tls_socket("upstream", wanted.pop("tls"))
     http = wanted.pop("http_options", None)
     if http is not None:
         options = {"@type": CLUSTER_TYPES, "explicit_http_config": {"http_protocol_options": {}}}

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from .framing import Incomplete, parse
 from .origin import reset
+from .tls import Alerted, HandshakeFailed, TlsStream, make_context
 
 LIMIT = 5.0
 
@@ -38,33 +40,71 @@ class Connection:
         self.sent = bytearray()
         self.answered = 0
         self.notes: list[str] = []
+        self.tls = ""
         self._changed = asyncio.Event()
-        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | TlsStream | None = None
+        self._writer: asyncio.StreamWriter | TlsStream | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def open(self, where: int | str) -> None:
-        """Connects to a port of 127.0.0.1 or to a Unix socket; retries while it is coming up."""
+    async def open(self, where: int | str, source: str | None = None) -> None:
+        """Connects to a port of 127.0.0.1 or to a Unix socket; retries while it is coming up.
+
+        `source` is the address to come from.
+        """
         for attempt in range(100):
             try:
                 if isinstance(where, str):
-                    reader, self._writer = await asyncio.open_unix_connection(where)
+                    self._reader, self._writer = await asyncio.open_unix_connection(where)
                 else:
-                    reader, self._writer = await asyncio.open_connection("127.0.0.1", where)
-                break
+                    self._reader, self._writer = await asyncio.open_connection(
+                        "127.0.0.1", where, local_addr=(source, 0) if source else None
+                    )
+                return
             except (ConnectionRefusedError, FileNotFoundError):
                 if attempt == 99:
                     raise
                 await asyncio.sleep(0.02)
-        self._pump = asyncio.create_task(self._read(reader))
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def start_tls(self, wanted: dict[str, Any], earlier: Connection | None) -> None:
+        """A handshake; what came of it stands in `tls`. `earlier` has a session to resume."""
+        assert isinstance(self._reader, asyncio.StreamReader)
+        assert isinstance(self._writer, asyncio.StreamWriter)
+        resumed = earlier._reader if earlier and isinstance(earlier._reader, TlsStream) else None
+        stream = TlsStream(
+            self._reader,
+            self._writer,
+            resumed.context if resumed else make_context(wanted, server=False),
+            sni=wanted.get("sni"),
+            session=resumed.session if resumed else None,
+        )
         try:
-            while data := await reader.read(65536):
+            await asyncio.wait_for(stream.handshake(), LIMIT)
+        except (HandshakeFailed, TimeoutError) as failure:
+            self.tls = f"handshake failed: {str(failure) or 'gave up waiting'}"
+            self.end = "closed in the handshake"
+            self._writer.close()
+        else:
+            self.tls = stream.described
+            self._reader = self._writer = stream
+
+    def listen(self) -> None:
+        """Begins to take what the proxy sends."""
+        if not self.ended:
+            self._pump = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._reader is not None
+        ended = "closed by proxy"
+        try:
+            while data := await self._reader.read(65536):
                 self.received += data
                 self._changed.set()
-            ended = "closed by proxy"
+        except Alerted as alert:
+            self.tls += f"; then {alert}"
         except ConnectionError:
             ended = "reset by proxy"
+        if isinstance(self._reader, TlsStream) and self._reader.cut and self.end == "open":
+            self.tls += "; ended without close_notify"
         if self.end in ("open", "half-closed by client"):
             self.end = ended
         self._changed.set()
@@ -72,6 +112,8 @@ class Connection:
     async def send(self, data: bytes) -> None:
         """Writes; a proxy that has already closed is a recorded end, not an error."""
         assert self._writer is not None
+        if self.end == "closed in the handshake":
+            return
         self.sent += data
         try:
             self._writer.write(data)

@@ -29,8 +29,10 @@ class Normaliser:
         hidden: dict[str, str] | None = None,
     ) -> None:
         self._hidden = hidden or {}
+        # Not within words: request ids and fingerprints hold such digits too.
         self._ports = {
-            re.compile(rf"(?<!\d){port}(?!\d)"): f"<{name}>" for name, port in ports.items()
+            re.compile(rf"(?<![0-9A-Za-z]){port}(?![0-9A-Za-z])"): f"<{name}>"
+            for name, port in ports.items()
         }
         self._masks = [re.compile(mask) for mask in masks or []]
         self._ids: dict[str, str] = {}
@@ -44,12 +46,13 @@ class Normaliser:
             text = text.replace(known, shown)
         for mask in self._masks:
             text = mask.sub("<masked>", text)
+        # Before the ports: their digits may stand in an id too.
+        text = _UUID4.sub(self._uuid, text)
         for pattern, name in self._ports.items():
             text = pattern.sub(name, text)
         text = _LOOPBACK_PORT.sub(r"\1<port>", text)
         text = _TIME.sub("<time>", text)
-        text = _DATE.sub("<date>", text)
-        return _UUID4.sub(self._uuid, text)
+        return _DATE.sub("<date>", text)
 
     def header(self, name: str, value: str) -> str:
         """One header line, masked."""

@@ -17,11 +17,12 @@ from typing import Any
 
 from .content import CaseError, to_bytes
 from .framing import Incomplete, parse
+from .tls import Alerted, HandshakeFailed, TlsStream, make_context
 
-ACTIONS = ("close", "reset", "half_close", "hang")
+ACTIONS = ("close", "cut", "reset", "half_close", "hang")
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter | TlsStream) -> None:
     """Closes with RST instead of FIN (linger 0)."""
     sock: socket.socket = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):  # already gone: nothing left to reset
@@ -62,25 +63,29 @@ class Upstream:
     """One connection that a proxy opened to this origin."""
 
     number: int
-    writer: asyncio.StreamWriter
+    writer: asyncio.StreamWriter | TlsStream
     received: bytearray = field(default_factory=bytearray)
     end: str = "open"
     parsed: int = 0
+    tls: str = ""
 
 
 class Origin:
     """Listens on 127.0.0.1:`port`, or on a Unix socket at `path`.
 
-    `name` is what its default answer says.
+    `name` is what its default answer says; `tls` makes it speak TLS.
     """
 
-    def __init__(self, name: str, port: int = 0, path: str = "") -> None:
+    def __init__(
+        self, name: str, port: int = 0, path: str = "", tls: dict[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.port = port
         self.path = path
         self.connections: list[Upstream] = []
         self.answers: deque[Answer] = deque()
         self.requests = 0
+        self._tls = make_context(tls, server=True) if tls else None
         self.changed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,7 +117,15 @@ class Origin:
         self.connections.append(connection)
         self._touch()
         try:
-            await self._converse(connection, reader)
+            stream = await self._shake_hands(connection, reader, writer)
+            await self._converse(connection, stream)
+        except HandshakeFailed:
+            connection.end = "closed in the handshake"
+            writer.close()
+        except Alerted as alert:
+            connection.tls += f"; then {alert}"
+            connection.end = "closed by proxy"
+            writer.close()
         except (ConnectionError, asyncio.CancelledError):
             if connection.end == "open":
                 connection.end = "reset by proxy"
@@ -120,7 +133,25 @@ class Origin:
             self._tasks.discard(task)
             self._touch()
 
-    async def _converse(self, connection: Upstream, reader: asyncio.StreamReader) -> None:
+    async def _shake_hands(
+        self, connection: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> asyncio.StreamReader | TlsStream:
+        """What to read from: `reader`, or TLS above it. Raises HandshakeFailed."""
+        if self._tls is None:
+            return reader
+        stream = TlsStream(reader, writer, self._tls, server=True)
+        try:
+            await stream.handshake()
+        except HandshakeFailed as failure:
+            connection.tls = f"handshake failed: {failure} ({stream.hello})"
+            raise
+        connection.tls = f"{stream.described} ({stream.hello})"
+        connection.writer = stream
+        return stream
+
+    async def _converse(
+        self, connection: Upstream, reader: asyncio.StreamReader | TlsStream
+    ) -> None:
         if self.answers and self.answers[0].connect:
             await self.play(connection, self.answers.popleft().connect)
         while connection.end in ("open", "half-closed by origin"):
@@ -175,6 +206,9 @@ class Origin:
         if action == "close":
             connection.end = "closed by origin"
             connection.writer.close()
+        elif action == "cut":  # under TLS: without close_notify
+            connection.end = "closed by origin"
+            connection.writer.transport.close()
         elif action == "reset":
             connection.end = "reset by origin"
             reset(connection.writer)

@@ -14,6 +14,7 @@ from typing import Any
 from .client import Connection
 from .content import CaseError, to_bytes
 from .origin import Answer, Origin
+from .tls import check_tls
 
 Step = dict[str, Any]
 VERBS = (
@@ -22,7 +23,7 @@ VERBS = (
 )  # fmt: skip
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
-    "times", "method", "version", "host", "headers", "connection", "each",
+    "times", "method", "version", "host", "headers", "connection", "each", "tls", "from",
 }  # fmt: skip
 WAIT_LIMIT = 5.0
 
@@ -53,15 +54,19 @@ def check_step(step: Any) -> str:
     unknown = {key for key in step if key not in VERBS and key not in DETAILS}
     if len(verbs) != 1 or unknown:
         raise CaseError(f"step {step!r}: one verb of {VERBS}; unknown here: {unknown or 'none'}")
+    check_tls(step.get("tls", False))
     return verbs[0]
 
 
 class Player:
     """Runs one script against one proxy. `connections` and `origins` hold what was seen."""
 
-    def __init__(self, where: int | str, origins: dict[str, Origin]) -> None:
+    def __init__(
+        self, where: int | str, origins: dict[str, Origin], tls: dict[str, Any] | None = None
+    ) -> None:
         self.where = where
         self.origins = origins
+        self.tls = tls
         self.connections: dict[str, Connection] = {}
 
     async def play(self, script: list[Step]) -> None:
@@ -89,11 +94,15 @@ class Player:
         run: Callable[[Step], Awaitable[None]] = getattr(self, f"_{verb}")
         return run
 
-    async def _connection(self, name: str) -> Connection:
+    async def _connection(self, name: str, step: Step) -> Connection:
         if name not in self.connections:
-            connection = Connection(name)
-            await connection.open(self.where)
-            self.connections[name] = connection
+            connection = self.connections[name] = Connection(name)
+            await connection.open(self.where, step.get("from"))
+            tls = step.get("tls", False if self.tls is None else {})
+            if tls is not False:
+                wanted = {**(self.tls or {}), **tls}
+                await connection.start_tls(wanted, self.connections.get(wanted.get("resume", "")))
+            connection.listen()
         return self.connections[name]
 
     def _origin(self, step: Step) -> Origin:
@@ -115,7 +124,7 @@ class Player:
         await self._exchange(step, to_bytes(step["request"]))
 
     async def _exchange(self, step: Step, data: bytes) -> None:
-        connection = await self._connection(step.get("client", "c1"))
+        connection = await self._connection(step.get("client", "c1"), step)
         self._answer(step)
         await connection.send(data)
         await self._expect(connection, step.get("expect", "response"), step)
@@ -140,15 +149,15 @@ class Player:
 
     async def _connect(self, step: Step) -> None:
         self._answer(step)
-        await self._connection(step["connect"])
+        await self._connection(step["connect"], step)
 
     async def _send(self, step: Step) -> None:
-        connection = await self._connection(step.get("client", "c1"))
+        connection = await self._connection(step.get("client", "c1"), step)
         self._answer(step)
         await connection.send(to_bytes(step["send"]))
 
     async def _receive(self, step: Step) -> None:
-        connection = await self._connection(step.get("client", "c1"))
+        connection = await self._connection(step.get("client", "c1"), step)
         await self._expect(connection, step["receive"], step)
 
     async def _prepare(self, step: Step) -> None:
@@ -156,13 +165,13 @@ class Player:
             self._answer({"origin": step.get("origin", "origin"), **answer})
 
     async def _half_close(self, step: Step) -> None:
-        (await self._connection(step["half_close"])).half_close()
+        (await self._connection(step["half_close"], step)).half_close()
 
     async def _close(self, step: Step) -> None:
-        (await self._connection(step["close"])).close()
+        (await self._connection(step["close"], step)).close()
 
     async def _reset(self, step: Step) -> None:
-        (await self._connection(step["reset"])).reset()
+        (await self._connection(step["reset"], step)).reset()
 
     async def _pause_ms(self, step: Step) -> None:
         await asyncio.sleep(step["pause_ms"] / 1000)

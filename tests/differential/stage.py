@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import random
 import socket
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from .case import Case, bootstrap, fill, placeholders
 from .normalise import Normaliser
@@ -47,7 +50,7 @@ def free_port(keep: contextlib.ExitStack) -> int:
 
 
 async def open_origins(
-    config: dict[str, Any], folder: str, keep: contextlib.ExitStack
+    case: Case, config: dict[str, Any], folder: str, keep: contextlib.ExitStack
 ) -> tuple[dict[str, Origin], dict[str, Any]]:
     """The origins that a bootstrap names, and the values of all its placeholders.
 
@@ -57,16 +60,20 @@ async def open_origins(
     known: dict[str, Any] = {
         "listener_port": free_port(keep), "admin_port": free_port(keep), "dir": folder,
         "access_log": f"{folder}/access.log", "listener_socket": f"{folder}/listener.sock",
-        "files": str(FILES),
+        "files": str(FILES), "tls": str(FILES / "tls"),
     }  # fmt: skip
     for name in sorted(placeholders(config)):
         kind, _, of = name.partition(":")
         if kind == "port":
             known[name] = free_port(keep)
-            origins[of] = Origin(of, known[name])
+            origins[of] = Origin(of, known[name], tls=case.origin_tls(of))
         elif kind == "socket":
             known[name] = f"{folder}/{of}.sock"
-            origins[of] = Origin(of, path=known[name])
+            origins[of] = Origin(of, path=known[name], tls=case.origin_tls(of))
+        elif kind == "text":
+            known[name] = (FILES / "tls" / of).read_text("ascii")
+        elif kind in ("sha256", "spki"):
+            known[name] = _fingerprints()[of][kind]
         elif name == "full_port":
             known[name] = keep.enter_context(contextlib.closing(FullListener())).port
         elif name.endswith("_port"):
@@ -74,6 +81,11 @@ async def open_origins(
     for origin in origins.values():
         await origin.start()
     return origins, known
+
+
+@functools.cache
+def _fingerprints() -> Any:
+    return yaml.safe_load((FILES / "tls" / "fingerprints.yaml").read_text("utf-8"))
 
 
 class Stage:
@@ -92,7 +104,7 @@ class Stage:
     async def open(self, folder: str) -> None:
         """Takes ports and starts the origins; `config`, `player` and `masks` are set afterwards."""
         config = bootstrap(self.case)
-        self.origins, self.known = await open_origins(config, folder, self.keep)
+        self.origins, self.known = await open_origins(self.case, config, folder, self.keep)
         self.config = (
             tagged(fill(config, self.known), self.tag) if self.tag else fill(config, self.known)
         )
@@ -105,7 +117,7 @@ class Stage:
         self.masks = Normaliser(ports, self.case.compare.get("mask"), hidden)
         on_socket = "listener_socket" in placeholders(config)
         where = self.known["listener_socket" if on_socket else "listener_port"]
-        self.player = Player(where, self.origins)
+        self.player = Player(where, self.origins, self.case.tls)
 
     async def close(self) -> None:
         """Closes clients, origins and claims on ports."""
@@ -127,20 +139,21 @@ class Stage:
         )
         return seen
 
-    def sizes(self) -> list[tuple[int, str]]:
+    def sizes(self) -> list[tuple[int, str, str]]:
         """How much came on every connection and how each ended: cheap to compare."""
         upstreams = [c for origin in self.player.origins.values() for c in origin.connections]
-        return [(len(c.received), c.end) for c in self.player.connections.values()] + [
-            (len(c.received), c.end) for c in upstreams
+        return [(len(c.received), c.end, c.tls) for c in self.player.connections.values()] + [
+            (len(c.received), c.end, c.tls) for c in upstreams
         ]
 
 
 def separable(case: Case) -> bool:
     """Whether a case can share a process: nothing of it is seen or set process-wide."""
+    own: tuple[str, ...] = ("http.ingress.", "cluster.origin.")
+    if prefix := case.config.get("listener", {}).get("stat_prefix"):
+        own += (f"listener.{prefix}.",)
     shared_stats = [
-        pattern
-        for pattern in case.compare.get("stats", [])
-        if not pattern.startswith(("http.ingress.", "cluster.origin."))
+        pattern for pattern in case.compare.get("stats", []) if not pattern.startswith(own)
     ]
     return not (
         shared_stats
@@ -175,6 +188,8 @@ def tagged(config: dict[str, Any], tag: str) -> dict[str, Any]:
         cluster["name"] += tag
     for listener in static["listeners"]:
         listener["name"] += tag
+        if "stat_prefix" in listener:
+            listener["stat_prefix"] += tag
         _tag_names(listener, clusters, tag)
     return config
 

@@ -108,8 +108,8 @@ def test_masks() -> None:
     assert masks.header("date", "Mon, 23 Nov 2026 20:00:00 GMT") == "date: <date>"
     assert masks.header("date", "yesterday") == "date: yesterday"
     assert masks.header("X-Envoy-Upstream-Service-Time", "7").endswith("<ms>")
-    assert masks.text("127.0.0.1:12345 127.0.0.1:40000 took 5 112345") == (
-        "127.0.0.1:<listener_port> 127.0.0.1:<port> <masked> 112345"
+    assert masks.text("127.0.0.1:12345 127.0.0.1:40000 took 5 112345 7b12345d") == (
+        "127.0.0.1:<listener_port> 127.0.0.1:<port> <masked> 112345 7b12345d"
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .client import Connection, request_methods
 from .framing import Incomplete, Kind, Message, parse, parse_fields, read_chunked, split_lines
+from .hello import shown_in_clear
 from .normalise import Normaliser
 from .origin import Origin
 
@@ -61,6 +62,8 @@ def _cut(line: str) -> str:
 
 def show_rest(rest: bytes, masks: Normaliser) -> list[str]:
     """Bytes that are no complete message: the head if there is one, then what follows."""
+    if in_clear := shown_in_clear(rest):
+        return [f"  TLS: {in_clear}"]
     cut = rest.find(b"\r\n\r\n")
     if cut < 0:
         return [f"  unfinished: {show_bytes(rest, masks)}"]
@@ -118,6 +121,8 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
         bytes(connection.received), "response", methods, connection.ended
     )
     lines = [f"=== client connection {connection.name}"]
+    if connection.tls:
+        lines.append(f"  tls: {connection.tls}")
     for message in messages:
         seen.statuses.append(message.status)
         lines += show_message(message, masks)
@@ -138,6 +143,8 @@ def show_origin(origin: Origin, masks: Normaliser, seen: Observation) -> str:
     for connection in origin.connections:
         messages, rest = split_messages(bytes(connection.received), "request", [], False)
         lines = [f"=== origin {origin.name}, connection {connection.number}"]
+        if connection.tls:
+            lines.append(f"  tls: {connection.tls}")
         for message in messages:
             lines += show_message(message, masks)
             seen.header_orders.setdefault("origin", [name for name, _ in message.headers])

@@ -36,7 +36,7 @@ impl Endpoint {
             // A host that was picked but never reached has no remote address yet.
             Endpoint::UpstreamRemote => facts.upstream_host.filter(|_| connected),
             Endpoint::DownstreamRemote => {
-                Some(info.remote.as_ref().unwrap_or(&facts.connection.direct_remote))
+                Some(info.remote.as_ref().unwrap_or(&facts.connection.remote))
             }
             Endpoint::DownstreamDirectRemote => Some(&facts.connection.direct_remote),
             Endpoint::DownstreamLocal => Some(&facts.connection.local),

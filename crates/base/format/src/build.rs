@@ -3,10 +3,11 @@
 use dragoman_types::headers::HeaderName;
 
 use crate::address::{Endpoint, Part};
-use crate::content::{Field, GrpcForm, Message, Origin, PathPart, ServerName};
+use crate::content::{Field, GrpcForm, Message, Order, Origin, PathPart, ServerName};
 use crate::op::{Bytes, Op, When};
 use crate::time::TimeFormat;
 use crate::timing::{Point, Span, Unit};
+use crate::tls;
 
 /// Compiles an operator whose name and kinds of arguments were checked.
 pub(crate) fn build(name: &str, parameters: &str) -> Result<Op, String> {
@@ -33,11 +34,14 @@ pub(crate) fn build(name: &str, parameters: &str) -> Result<Op, String> {
         "COALESCE" => Op::Coalesce(crate::coalesce::compile(parameters)?),
         "METADATA" => metadata(parameters)?,
         "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => filter_state(parameters)?,
-        _ => bare(name),
+        _ => match tls::build(name, parameters)? {
+            Some(op) => Op::Tls(op),
+            None => bare(name),
+        },
     })
 }
 
-/// Operators without parameters; what is left has no value in this proxy (see [`tls`]).
+/// Operators without parameters; what is left has no value in this proxy (see `table::tls`).
 fn bare(name: &str) -> Op {
     match name {
         "ACCESS_LOG_TYPE" => Op::LogType,
@@ -195,9 +199,10 @@ fn query_params(parameters: &str) -> Result<Op, String> {
 
 fn server_name(parameters: &str) -> Result<Op, String> {
     let mut parts = parameters.split(':');
-    let host = match parts.next().unwrap_or("") {
-        "" | "SNI_ONLY" => false,
-        "SNI_FIRST" | "HOST_FIRST" => true,
+    let order = match parts.next().unwrap_or("") {
+        "" | "SNI_ONLY" => Order::SniOnly,
+        "SNI_FIRST" => Order::SniFirst,
+        "HOST_FIRST" => Order::HostFirst,
         other => return Err(format!("takes SNI_ONLY, SNI_FIRST or HOST_FIRST, got {other:?}")),
     };
     let origin = match parts.next().unwrap_or("") {
@@ -206,7 +211,7 @@ fn server_name(parameters: &str) -> Result<Op, String> {
         "HOST" => Origin::Present,
         other => return Err(format!("takes ORIG_OR_HOST, HOST or ORIG second, got {other:?}")),
     };
-    Ok(if host { Op::ServerName(ServerName { origin }) } else { Op::Never })
+    Ok(Op::ServerName(ServerName { order, origin }))
 }
 
 /// Read once: a running process's environment doesn't change. `-` where unset, even in JSON.

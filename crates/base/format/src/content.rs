@@ -81,15 +81,30 @@ impl PathPart {
     }
 }
 
-/// `REQUESTED_SERVER_NAME`: without TLS there is no SNI, so only the host can be printed.
+/// `REQUESTED_SERVER_NAME`: what the tls_inspector found, or the request's host.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct ServerName {
+    pub(crate) order: Order,
     pub(crate) origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Order {
+    SniOnly,
+    SniFirst,
+    HostFirst,
 }
 
 impl ServerName {
     pub(crate) fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> Wrote {
-        text(self.origin.pick(facts, id::X_ENVOY_ORIGINAL_HOST, id::AUTHORITY), out)
+        let asked = facts.connection.server_name.as_deref().map(str::as_bytes);
+        let host = || self.origin.pick(facts, id::X_ENVOY_ORIGINAL_HOST, id::AUTHORITY);
+        let value = match self.order {
+            Order::SniOnly => asked,
+            Order::SniFirst => asked.or_else(host),
+            Order::HostFirst => host().or(asked),
+        };
+        text(value, out)
     }
 }
 

@@ -161,10 +161,13 @@ impl Scenario {
             id: n("connection_id").unwrap(),
             remote_ip: "".into(),
             direct_remote: loopback(n("remote_port").unwrap()),
+            remote: loopback(n("remote_port").unwrap()),
             local: loopback(21900),
             listener: "lst".into(),
             accepted_at,
-            tls: false,
+            server_name: None,
+            chain: "chain".into(),
+            tls: None,
         };
         let mut head = request(name);
         if let (Some(head), Some(request_id)) = (&mut head, string(values, "request_id")) {
@@ -198,7 +201,6 @@ impl Scenario {
             cluster_raw: cluster,
             upstream_host: self.upstream.as_ref(),
             upstream_host_name: host,
-            filter_chain: Some("chain"),
             ..Facts::new(&self.connection, &self.info)
         };
         let mut out = Vec::new();

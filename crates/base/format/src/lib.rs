@@ -21,6 +21,7 @@ mod table;
 mod text;
 mod time;
 mod timing;
+mod tls;
 
 #[cfg(test)]
 mod golden;

@@ -8,6 +8,7 @@ use crate::query;
 use crate::scratch::{LogType, Scratch};
 use crate::time::{TimeFormat, digits};
 use crate::timing::{Point, Span, Unit, common};
+use crate::tls::TlsOp;
 
 /// What an operator appended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +94,7 @@ pub(crate) enum Op {
     UniqueId,
     LogType,
     Coalesce(Box<[Step]>),
+    Tls(TlsOp),
 }
 
 /// An operator and its `:length`.
@@ -196,6 +198,7 @@ impl Op {
             Op::QueryParams => text(query::of(facts), out),
             Op::Grpc(form) => grpc_status(*form, facts, out),
             Op::ServerName(order) => order.write(facts, out),
+            Op::Tls(op) => op.write(facts, scratch, out),
             Op::Coalesce(steps) => coalesce(steps, facts, scratch, out),
             _ => self.write_text(facts, scratch, out),
         }
@@ -215,7 +218,7 @@ impl Op {
             Op::UpstreamHostName { port } => host_name(facts, *port, out),
             Op::UpstreamCluster => name(facts.cluster, out),
             Op::UpstreamClusterRaw => name(facts.cluster_raw, out),
-            Op::FilterChain => name(facts.filter_chain, out),
+            Op::FilterChain => name(Some(&facts.connection.chain), out),
             Op::Listener => name(Some(&facts.connection.listener), out),
             Op::StreamId => text(query::request_id(facts), out),
             Op::UniqueId => unique_id(out),

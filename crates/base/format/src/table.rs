@@ -137,12 +137,23 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("UPSTREAM_HOST_NAMES_ATTEMPTED", "only the last attempt is kept"),
     ("UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", "only the last attempt is kept"),
     ("VIRTUAL_CLUSTER_NAME", "virtual clusters aren't built in"),
+    ("DOWNSTREAM_TLS_SESSION_ID", "sessions aren't told apart"),
+    ("UPSTREAM_TLS_SESSION_ID", "sessions aren't told apart"),
+    ("UPSTREAM_SERVER_NAME", "the name that a host was asked for isn't recorded"),
+    ("TLS_JA3_FINGERPRINT", "fingerprints aren't recorded"),
+    ("TLS_JA4_FINGERPRINT", "fingerprints aren't recorded"),
+    ("DOWNSTREAM_PEER_OTHERNAME_SAN", "names of kind otherName aren't read"),
+    ("DOWNSTREAM_LOCAL_OTHERNAME_SAN", "names of kind otherName aren't read"),
+    ("DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", "only the client's own certificate is recorded"),
+    ("DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", "only the client's own certificate is recorded"),
+    ("DOWNSTREAM_PEER_CHAIN_SERIALS", "only the client's own certificate is recorded"),
+    ("DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256", "only the client's own certificate is recorded"),
+    ("DOWNSTREAM_PEER_ISSUER_SERIAL", "only the client's own certificate is recorded"),
     ("FILE_CONTENT", "files in formats aren't built in"),
     ("SECRET", "secrets in formats aren't built in"),
 ];
 
-/// TLS operators: without TLS they have no value, here as in Envoy. Those that end in `CERT_V_START` and
-/// `CERT_V_END` take a time format.
+/// TLS operators. Those that end in `CERT_V_START` and `CERT_V_END` take a time format.
 pub(crate) fn tls(name: &str) -> Option<Takes> {
     let sides = ["DOWNSTREAM_LOCAL_", "DOWNSTREAM_PEER_", "UPSTREAM_LOCAL_", "UPSTREAM_PEER_"];
     let side = sides.iter().find_map(|side| name.strip_prefix(side).map(|rest| (*side, rest)));
@@ -150,36 +161,23 @@ pub(crate) fn tls(name: &str) -> Option<Takes> {
         Some((side, "IP_SAN" | "DNS_SAN" | "URI_SAN" | "SUBJECT")) => {
             side != "UPSTREAM_LOCAL_" || name != "UPSTREAM_LOCAL_SUBJECT"
         }
-        Some((side, "EMAIL_SAN" | "OTHERNAME_SAN")) => side.starts_with("DOWNSTREAM"),
+        Some((side, "EMAIL_SAN")) => side.starts_with("DOWNSTREAM"),
         Some((side, "ISSUER" | "CERT")) => side.ends_with("PEER_"),
         Some((side, "CERT_V_START" | "CERT_V_END")) if side.ends_with("PEER_") => {
             return Some(Takes::Parameters);
         }
-        Some(("DOWNSTREAM_PEER_", rest)) => matches!(
-            rest,
-            "FINGERPRINT_256"
-                | "FINGERPRINT_1"
-                | "SERIAL"
-                | "CHAIN_FINGERPRINTS_256"
-                | "CHAIN_FINGERPRINTS_1"
-                | "CHAIN_SERIALS"
-                | "ISSUER_FINGERPRINT_256"
-                | "ISSUER_SERIAL"
-        ),
+        Some(("DOWNSTREAM_PEER_", rest)) => {
+            matches!(rest, "FINGERPRINT_256" | "FINGERPRINT_1" | "SERIAL")
+        }
         Some(_) => false,
         None => matches!(
             name,
-            "DOWNSTREAM_TLS_SESSION_ID"
-                | "DOWNSTREAM_TLS_CIPHER"
+            "DOWNSTREAM_TLS_CIPHER"
                 | "DOWNSTREAM_TLS_GROUP"
                 | "DOWNSTREAM_TLS_VERSION"
-                | "UPSTREAM_TLS_SESSION_ID"
                 | "UPSTREAM_TLS_CIPHER"
                 | "UPSTREAM_TLS_GROUP"
                 | "UPSTREAM_TLS_VERSION"
-                | "TLS_JA3_FINGERPRINT"
-                | "TLS_JA4_FINGERPRINT"
-                | "UPSTREAM_SERVER_NAME"
         ),
     };
     known.then_some(Takes::Nothing)

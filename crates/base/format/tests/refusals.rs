@@ -38,7 +38,7 @@ fn what_envoy_takes_is_taken() {
         %QUERY_PARAMS(ORIG):3% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(x)% %START_TIME(%%)% \
         %RESPONSE_CODE_DETAILS(x)% %DYNAMIC_METADATA(a:b):3% %START_TIME(%Y%)% \
         %RESP(a):3%x%TRAILER(b?c):5% %COALESCE({\"operators\":[\"PROTOCOL\"]}):3% \
-        %UPSTREAM_PEER_CERT_V_END(%Y)% %DOWNSTREAM_LOCAL_EMAIL_SAN% %TLS_JA4_FINGERPRINT%";
+        %UPSTREAM_PEER_CERT_V_END(%Y)% %DOWNSTREAM_LOCAL_EMAIL_SAN%";
     for text in right.split_whitespace() {
         assert_eq!(faults(text), [], "{text}");
     }

@@ -15,10 +15,13 @@ fn connection(remote: &str) -> Connection {
         id: 1,
         remote_ip: "".into(),
         direct_remote: address(remote),
+        remote: address(remote),
         local: address("[::1]:80"),
         listener: "l".into(),
         accepted_at: Moment::START,
-        tls: false,
+        server_name: None,
+        chain: "".into(),
+        tls: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod moment;
 pub mod priority;
 pub mod reply;
 pub mod stream;
+pub mod tls;
 
 pub use address::Address;
 pub use fault::{Fault, Faults};

@@ -9,6 +9,7 @@ use crate::flags::Flags;
 use crate::head::{RequestHead, ResponseHead, Version};
 use crate::headers::Headers;
 use crate::moment::Moment;
+use crate::tls::Tls;
 
 /// `%RESPONSE_CODE_DETAILS%`: who answered and why, e.g. `via_upstream`, `route_not_found`.
 pub type Details = Cow<'static, str>;
@@ -20,6 +21,8 @@ pub struct Connection {
     pub id: u64,
     /// The peer of the socket.
     pub direct_remote: Address,
+    /// The peer, as the PROXY protocol names it where it's spoken.
+    pub remote: Address,
     /// Its IP address in text; empty for a pipe.
     pub remote_ip: Box<str>,
     /// Our end of the socket.
@@ -27,7 +30,12 @@ pub struct Connection {
     /// The listener's name.
     pub listener: Arc<str>,
     pub accepted_at: Moment,
-    pub tls: bool,
+    /// What the tls_inspector found of the name that the client asks for.
+    pub server_name: Option<Box<str>>,
+    /// The filter chain's name; may be empty.
+    pub chain: Arc<str>,
+    /// `None`: plain bytes.
+    pub tls: Option<Box<Tls>>,
 }
 
 /// Times at which a request passed the edges between its phases. `None`: not reached.
@@ -86,6 +94,7 @@ pub struct StreamInfo {
     pub remote: Option<Address>,
     pub upstream_local: Option<Address>,
     pub upstream_connection_id: Option<u64>,
+    pub upstream_tls: Option<Arc<Tls>>,
     /// Why the connection to the host failed, e.g. `delayed_connect_error:_Connection_refused`.
     pub upstream_transport_failure: Option<Details>,
     pub connection_termination: Option<Details>,
@@ -122,6 +131,7 @@ impl StreamInfo {
             remote: None,
             upstream_local: None,
             upstream_connection_id: None,
+            upstream_tls: None,
             upstream_transport_failure: None,
             connection_termination: None,
             cause: None,
@@ -153,7 +163,6 @@ pub struct Facts<'a> {
     pub upstream_host: Option<&'a Address>,
     /// The endpoint's hostname, where it was resolved from one.
     pub upstream_host_name: Option<&'a str>,
-    pub filter_chain: Option<&'a str>,
 }
 
 impl<'a> Facts<'a> {
@@ -171,7 +180,6 @@ impl<'a> Facts<'a> {
             cluster_raw: None,
             upstream_host: None,
             upstream_host_name: None,
-            filter_chain: None,
         }
     }
 }

@@ -22,8 +22,6 @@ pub struct Arrival<'a> {
     /// The first address of an interface that isn't a loopback one, in text: what Envoy shows in
     /// `x-forwarded-for` for loopback clients. `None`: 127.0.0.1.
     pub local_interface: Option<&'a str>,
-    /// The client showed a certificate that was accepted.
-    pub client_certificate: bool,
     /// `RouteConfiguration.internal_only_headers`.
     pub internal_only_headers: &'a [HeaderName],
 }
@@ -204,7 +202,7 @@ impl Config {
         let found = target::absolute(path).map_err(bad)?;
         // At the edge a client can't claim TLS for a connection that has none.
         if found.https
-            && !arrival.connection.tls
+            && arrival.connection.tls.is_none()
             && self.client.use_remote_address
             && self.client.trusted_hops == 0
         {

@@ -82,7 +82,7 @@ impl ClientAddressRules {
         arrival: &Arrival<'_>,
         text: &mut Vec<u8>,
     ) -> Client {
-        let direct = &arrival.connection.direct_remote;
+        let direct = &arrival.connection.remote;
         let (found, alone) = if self.use_remote_address {
             let alone = !headers.contains(id::X_FORWARDED_FOR);
             let found = self.trusted_hops.checked_sub(1).and_then(|skip| from_xff(headers, skip));
@@ -97,7 +97,7 @@ impl ClientAddressRules {
         let found = found.unwrap_or_else(|| direct.clone());
         self.write_proto(headers, arrival);
         self.write_port(headers, arrival, text);
-        self.write_scheme(headers, arrival.connection.tls);
+        self.write_scheme(headers, arrival.connection.tls.is_some());
         let internal = alone && self.internal.contains(&found);
         Client { address: found, is_peer, internal, edge: !internal && self.use_remote_address }
     }
@@ -108,7 +108,7 @@ impl ClientAddressRules {
     }
 
     fn append_peer(&self, headers: &mut Headers, arrival: &Arrival<'_>) {
-        let Some(peer) = arrival.connection.direct_remote.ip() else { return };
+        let Some(peer) = arrival.connection.remote.ip() else { return };
         if self.skip_append {
             return;
         }
@@ -128,7 +128,7 @@ impl ClientAddressRules {
         if let Some(scheme) = self.scheme {
             headers.set(id::X_FORWARDED_PROTO, scheme.as_bytes());
         } else if self.replaces(there) {
-            let line: &[u8] = match arrival.connection.tls {
+            let line: &[u8] = match arrival.connection.tls.is_some() {
                 true => b"x-forwarded-proto: https\r\n",
                 false => b"x-forwarded-proto: http\r\n",
             };

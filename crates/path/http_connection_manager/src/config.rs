@@ -15,11 +15,11 @@ use proto::HttpConnectionManager;
 use proto::http_connection_manager as hcm;
 
 use crate::client_address::{ClientAddressRules, InternalAddresses, Range};
+use crate::client_cert::ForwardClientCert;
 use crate::host::{HostRules, StripPort};
 use crate::path::{EscapedSlashes, PathRules};
 use crate::reply::{CompileFilter, ReplyRules};
 use crate::request_id::RequestIdRules;
-use crate::sanitize::ForwardClientCert;
 use crate::upgrade::Upgrade;
 
 /// Durations; `None` means "no limit".
@@ -181,7 +181,7 @@ impl Config {
                 node: node.id.as_bytes().into(),
             }),
             request_id: request_id(m, faults),
-            forward_client_cert: forward_client_cert(m, faults),
+            forward_client_cert: ForwardClientCert::compile(m),
             upgrades: crate::upgrade::compile(&m.upgrade_configs, faults),
             replies: m.local_reply_config.as_ref().map_or_else(Default::default, |replies| {
                 faults.field("local_reply_config", |f| ReplyRules::compile(replies, filter, f))
@@ -209,7 +209,6 @@ fn refuse_unsupported(m: &HttpConnectionManager, faults: &mut Faults) {
         ("original_ip_detection_extensions", !m.original_ip_detection_extensions.is_empty()),
         ("early_header_mutation_extensions", !m.early_header_mutation_extensions.is_empty()),
         ("forward_client_cert_matcher", m.forward_client_cert_matcher.is_some()),
-        ("set_current_client_cert_details", m.set_current_client_cert_details.is_some()),
         (
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
             m.represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
@@ -380,19 +379,5 @@ fn request_id(m: &HttpConnectionManager, faults: &mut Faults) -> RequestIdRules 
         preserve_external: m.preserve_external_request_id,
         always_in_response: m.always_set_request_id_in_response,
         pack_trace_reason: uuid.is_none_or(|uuid| bool_or(uuid.pack_trace_reason.as_ref(), true)),
-    }
-}
-
-fn forward_client_cert(m: &HttpConnectionManager, faults: &mut Faults) -> ForwardClientCert {
-    use hcm::ForwardClientCertDetails as Details;
-    match m.forward_client_cert_details() {
-        Details::Sanitize => ForwardClientCert::Sanitize,
-        Details::ForwardOnly => ForwardClientCert::ForwardOnly,
-        Details::AlwaysForwardOnly => ForwardClientCert::AlwaysForwardOnly,
-        Details::AppendForward | Details::SanitizeSet => {
-            let why = "details of client certificates aren't forwarded yet";
-            faults.add_at("forward_client_cert_details", "unsupported", why);
-            ForwardClientCert::Sanitize
-        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod accept;
 mod canonical;
 pub mod client_address;
+mod client_cert;
 pub mod config;
 mod grpc;
 mod hop_by_hop;
@@ -23,7 +24,7 @@ mod target;
 pub mod upgrade;
 
 pub use accept::{Accepted, Arrival, Scratch};
+pub use client_cert::ForwardClientCert;
 pub use config::{Config, Http1Options, Limits, Node, Timeouts};
 pub use reply::{CompileFilter, ReplyFilter};
-pub use sanitize::ForwardClientCert;
 pub use upgrade::upgrade_kind;

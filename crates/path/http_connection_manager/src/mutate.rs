@@ -74,10 +74,9 @@ impl Config {
         {
             head.headers.remove(id::REFERER);
         }
-        if seen.any.has(id::X_FORWARDED_CLIENT_CERT)
-            && self.forward_client_cert.drops(arrival.client_certificate)
-        {
-            head.headers.remove(id::X_FORWARDED_CLIENT_CERT);
+        let tls = arrival.connection.tls.as_deref();
+        if tls.is_some() || seen.any.has(id::X_FORWARDED_CLIENT_CERT) {
+            self.forward_client_cert.apply(&mut head.headers, tls);
         }
         if !client.internal {
             for name in arrival.internal_only_headers {

@@ -33,24 +33,3 @@ pub(crate) const EDGE: IdSet = IdSet::of(&[
     id::X_ENVOY_ORIGINAL_PATH,
     id::X_ENVOY_ORIGINAL_HOST,
 ]);
-
-/// What happens to `x-forwarded-client-cert`.
-/// Source: `HttpConnectionManager.forward_client_cert_details`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ForwardClientCert {
-    #[default]
-    Sanitize,
-    /// Kept on connections whose client showed a certificate.
-    ForwardOnly,
-    AlwaysForwardOnly,
-}
-
-impl ForwardClientCert {
-    pub(crate) fn drops(self, client_certificate: bool) -> bool {
-        match self {
-            ForwardClientCert::Sanitize => true,
-            ForwardClientCert::ForwardOnly => !client_certificate,
-            ForwardClientCert::AlwaysForwardOnly => false,
-        }
-    }
-}

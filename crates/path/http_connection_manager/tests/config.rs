@@ -57,7 +57,6 @@ fn every_fault_is_told_with_its_path() {
     let mut message = HttpConnectionManager {
         append_local_overload: true,
         tracing: Some(Default::default()),
-        forward_client_cert_details: hcm::ForwardClientCertDetails::SanitizeSet as i32,
         ..Default::default()
     };
     let range = |prefix: &str, len| CidrRange {
@@ -77,7 +76,6 @@ fn every_fault_is_told_with_its_path() {
         ("stat_prefix", "empty"),
         ("internal_address_config.cidr_ranges[1]", "bad-cidr"),
         ("internal_address_config.cidr_ranges[2]", "bad-cidr"),
-        ("forward_client_cert_details", "unsupported"),
         ("upgrade_configs[1].upgrade_type", "duplicate"),
     ];
     let wanted: Vec<_> = wanted.iter().map(|(path, code)| ((*path).to_owned(), *code)).collect();

@@ -72,12 +72,12 @@ impl<C> Pool<C> {
     pub fn acquire(
         &self,
         room: impl FnOnce() -> Room,
-        alive: impl Fn(&C) -> bool,
+        alive: impl Fn(&mut C) -> bool,
         mut discard: impl FnMut(Box<C>),
     ) -> Acquired<C> {
         let mut inner = self.0.borrow_mut();
-        while let Some(connection) = inner.idle.pop() {
-            if alive(&connection) {
+        while let Some(mut connection) = inner.idle.pop() {
+            if alive(&mut connection) {
                 return Acquired::Idle(connection);
             }
             inner.open -= 1;
@@ -118,11 +118,11 @@ impl<C> Pool<C> {
     }
 
     /// Takes out the idle connections for which `doomed` holds.
-    pub fn sweep(&self, doomed: impl Fn(&C) -> bool, mut discard: impl FnMut(Box<C>)) {
+    pub fn sweep(&self, doomed: impl Fn(&mut C) -> bool, mut discard: impl FnMut(Box<C>)) {
         let mut inner = self.0.borrow_mut();
         let mut at = 0;
         while at < inner.idle.len() {
-            if doomed(&inner.idle[at]) {
+            if doomed(&mut inner.idle[at]) {
                 inner.open -= 1;
                 discard(inner.idle.remove(at));
             } else {

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use dragoman_balancers::Builtins;
 use dragoman_cluster::{Cluster, Endpoints};
 use dragoman_router::RouteTable;
+use dragoman_transport::UpstreamTls;
 use dragoman_types::{Fault, Faults};
 use indexmap::IndexMap;
 
 use crate::listener::{ListenerPlan, Means, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
+use crate::transport_socket;
 
 /// Everything compiled. What came from an unchanged message is the same object as before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
+    /// By cluster; those without TLS are missing.
+    pub(crate) upstream_tls: IndexMap<String, Arc<UpstreamTls>>,
     pub(crate) routes: IndexMap<String, Arc<RouteTable>>,
     pub(crate) listeners: IndexMap<String, Arc<ListenerPlan>>,
 }
@@ -29,22 +33,28 @@ pub(crate) fn compile(
     faults: &mut Vec<ResourceFault>,
 ) -> Plan {
     let mut out = Plan::default();
+    // What is made from a secret is made anew when any secret changes: they rarely do.
+    let secrets_same = next.secrets == previous.secrets;
     for (name, message) in &next.clusters {
         let assigned = next.endpoints.get(name);
         let same = same(previous.clusters.get(name), Some(message))
-            && same(previous.endpoints.get(name), assigned);
+            && same(previous.endpoints.get(name), assigned)
+            && (secrets_same || message.transport_socket.is_none());
         let kept = plan.clusters.get(name).filter(|_| same).cloned();
+        let kept = kept.map(|cluster| (cluster, plan.upstream_tls.get(name).cloned()));
         let compiled = kept.or_else(|| {
             gather(Kind::Cluster, name, faults, |f| {
                 let mut cluster = Cluster::compile(message, &Builtins, f)?;
                 if let Some(assigned) = assigned {
                     cluster.endpoints = Endpoints::compile(assigned, false, f);
                 }
-                Some(Arc::new(cluster))
+                let tls = transport_socket::upstream(message.transport_socket.as_ref(), next, f);
+                Some((Arc::new(cluster), tls))
             })
         });
-        if let Some(cluster) = compiled {
+        if let Some((cluster, tls)) = compiled {
             out.clusters.insert(name.clone(), cluster);
+            out.upstream_tls.extend(tls.map(|tls| (name.clone(), tls)));
         }
     }
     for (name, message) in &next.routes {
@@ -58,11 +68,12 @@ pub(crate) fn compile(
         }
     }
     for (name, message) in &next.listeners {
-        let same = same(previous.listeners.get(name), Some(message));
+        let has_tls = crate::listener::has_transport_socket(message);
+        let same = same(previous.listeners.get(name), Some(message)) && (secrets_same || !has_tls);
         let kept = plan.listeners.get(name).filter(|_| same).cloned();
         let compiled = kept.or_else(|| {
             gather(Kind::Listener, name, faults, |f| {
-                crate::listener::compile(name, message, means, f).map(Arc::new)
+                crate::listener::compile(name, message, next, means, f).map(Arc::new)
             })
         });
         if let Some(listener) = compiled {
@@ -99,12 +110,14 @@ fn gather<T>(
 /// What only all resources together can tell.
 fn check(plan: &Plan, resources: &Resources, faults: &mut Vec<ResourceFault>) {
     for (name, listener) in &plan.listeners {
-        // Static route configurations are checked unless they say otherwise, as in Envoy.
-        if let RouteRef::Inline(table) = &listener.manager.routes
-            && table.validate_clusters().unwrap_or(true)
-        {
-            let prefix = "filter_chains[0].filters[0].typed_config.route_config.";
-            check_clusters(Kind::Listener, name, prefix, table, resources, faults);
+        for (path, chain) in listener.all_chains() {
+            // Static route configurations are checked unless they say otherwise, as in Envoy.
+            if let RouteRef::Inline(table) = &chain.manager.routes
+                && table.validate_clusters().unwrap_or(true)
+            {
+                let prefix = format!("{path}.filters[0].typed_config.route_config.");
+                check_clusters(Kind::Listener, name, &prefix, table, resources, faults);
+            }
         }
     }
     for (name, table) in &plan.routes {

@@ -15,6 +15,7 @@ pub mod regex;
 mod resources;
 mod snapshot;
 mod status;
+mod transport_socket;
 
 pub use control::LogRecord;
 pub use dragoman_types::Faults;

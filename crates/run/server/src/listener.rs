@@ -2,25 +2,33 @@
 //! Sources: `envoy.config.listener.v3.Listener`, `HttpConnectionManager`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
 use dragoman_filter::Chain;
 use dragoman_format::LogType;
 use dragoman_http_connection_manager as hcm;
+use dragoman_listener::{ChainMatcher, ListenerFilter};
 use dragoman_loggers::{AccessLog, LogSinks};
 use dragoman_net::SocketOptions;
 use dragoman_proto::pb::envoy::config::accesslog::v3::AccessLogFilter;
 use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
-use dragoman_proto::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
+use dragoman_proto::pb::envoy::config::listener::v3::{
+    Filter, FilterChain, Listener, filter, listener_filter,
+};
 use dragoman_proto::pb::envoy::extensions::filters::http::router::v3::Router;
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
 };
-use dragoman_proto::{bool_or, type_name, u32_or, unpack};
+use dragoman_proto::{bool_or, duration, type_name, u32_or, unpack};
 use dragoman_router::RouteTable;
 use dragoman_stats::Registry;
+use dragoman_transport::DownstreamTls;
+use dragoman_transport::tls::Secrets;
 use dragoman_types::{Address, Facts, Faults};
+
+use crate::transport_socket;
 
 /// Routes as a connection manager names them.
 #[derive(Debug)]
@@ -47,7 +55,42 @@ pub(crate) struct ListenerPlan {
     pub(crate) addresses: Vec<Address>,
     pub(crate) options: SocketOptions,
     pub(crate) inbound: bool,
+    pub(crate) filters: FiltersPlan,
+    pub(crate) matcher: Arc<ChainMatcher>,
+    pub(crate) chains: Vec<ChainPlan>,
+    pub(crate) default_chain: Option<ChainPlan>,
+}
+
+impl ListenerPlan {
+    /// Every chain with its field path.
+    pub(crate) fn all_chains(&self) -> impl Iterator<Item = (String, &ChainPlan)> {
+        let chains = self.chains.iter().enumerate();
+        let chains = chains.map(|(index, chain)| (format!("filter_chains[{index}]"), chain));
+        chains.chain(self.default_chain.iter().map(|chain| ("default_filter_chain".into(), chain)))
+    }
+}
+
+/// The compiled listener filters.
+#[derive(Clone, Debug)]
+pub(crate) struct FiltersPlan {
+    pub(crate) list: Vec<Arc<dyn ListenerFilter>>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) continue_on_timeout: bool,
+}
+
+/// A compiled filter chain.
+#[derive(Debug)]
+pub(crate) struct ChainPlan {
+    pub(crate) name: Arc<str>,
+    pub(crate) tls: Option<Arc<DownstreamTls>>,
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) manager: ManagerPlan,
+}
+
+/// Whether any chain of the listener has one.
+pub(crate) fn has_transport_socket(message: &Listener) -> bool {
+    let mut chains = message.filter_chains.iter().chain(&message.default_filter_chain);
+    chains.any(|chain| chain.transport_socket.is_some())
 }
 
 /// What compiling needs besides the message.
@@ -60,6 +103,7 @@ pub(crate) struct Means<'a> {
 pub(crate) fn compile(
     name: &str,
     message: &Listener,
+    secrets: &dyn Secrets,
     means: &Means<'_>,
     faults: &mut Faults,
 ) -> Option<ListenerPlan> {
@@ -79,8 +123,24 @@ pub(crate) fn compile(
     if message.address.is_none() {
         faults.add_at("address", "missing", "a listener needs an address");
     }
-    let chain = chain(message, faults)?;
-    let manager = compile_chain(chain.0, chain.1, means, faults)?;
+    if message.filter_chains.is_empty() && message.default_filter_chain.is_none() {
+        faults.add("missing", "no filter chains specified");
+    }
+    let matches: Vec<_> =
+        message.filter_chains.iter().map(|chain| chain.filter_chain_match.as_ref()).collect();
+    let matcher = Arc::new(ChainMatcher::compile(&matches, faults));
+    let filters = compile_filters(message, means, faults);
+    let mut chains = Vec::with_capacity(message.filter_chains.len());
+    for (index, chain) in message.filter_chains.iter().enumerate() {
+        chains.extend(
+            faults.item("filter_chains", index, |faults| {
+                compile_chain(chain, secrets, means, faults)
+            }),
+        );
+    }
+    let default_chain = message.default_filter_chain.as_ref().and_then(|chain| {
+        faults.field("default_filter_chain", |f| compile_chain(chain, secrets, means, f))
+    });
     Some(ListenerPlan {
         name: name.into(),
         stat_prefix: message.stat_prefix.as_str().into(),
@@ -92,7 +152,10 @@ pub(crate) fn compile(
             pipe_mode: mode,
         },
         inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
-        manager,
+        filters,
+        matcher,
+        chains,
+        default_chain,
     })
 }
 
@@ -109,41 +172,54 @@ fn ipv4_compat(address: &PbAddress) -> bool {
     matches!(&address.address, Some(SocketAddress(socket)) if socket.ipv4_compat)
 }
 
-/// The one filter chain that every connection takes.
-fn chain<'m>(message: &'m Listener, faults: &mut Faults) -> Option<(String, &'m FilterChain)> {
-    for (index, chain) in message.filter_chains.iter().enumerate() {
-        let matched = chain.filter_chain_match.as_ref();
-        if index > 0 || matched.is_some_and(|m| *m != Default::default()) {
-            let why = "only one filter chain, matching every connection, is supported";
-            faults.item("filter_chains", index, |faults| faults.add("unsupported", why));
-            return None;
-        }
+/// The listener filters, in their order.
+fn compile_filters(message: &Listener, means: &Means<'_>, faults: &mut Faults) -> FiltersPlan {
+    let registry = dragoman_listener::Means { registry: means.registry };
+    let mut list = Vec::with_capacity(message.listener_filters.len());
+    for (index, filter) in message.listener_filters.iter().enumerate() {
+        list.extend(faults.item("listener_filters", index, |faults| {
+            let Some(listener_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+                faults.add("missing", format!("{} needs a typed_config", filter.name));
+                return None;
+            };
+            let Some(compile) = dragoman_listener_filters::find(type_name(any)) else {
+                let why = format!("the listener filter {} is not supported", type_name(any));
+                faults.add_at("typed_config", "unsupported", why);
+                return None;
+            };
+            faults.field("typed_config", |faults| compile(any, &registry, faults))
+        }));
     }
-    match (message.filter_chains.first(), &message.default_filter_chain) {
-        (Some(chain), _) => Some(("filter_chains[0]".into(), chain)),
-        (None, Some(chain)) => Some(("default_filter_chain".into(), chain)),
-        (None, None) => {
-            faults.add("missing", "no filter chains specified");
-            None
-        }
+    // Zero: as long as it takes.
+    let timeout = message.listener_filters_timeout.as_ref().map_or(FILTERS_TIMEOUT, duration);
+    FiltersPlan {
+        list,
+        timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+        continue_on_timeout: message.continue_on_listener_filters_timeout,
     }
 }
 
+/// `listener_filters_timeout` unless it's set.
+const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
+
 fn compile_chain(
-    path: String,
     chain: &FilterChain,
+    secrets: &dyn Secrets,
     means: &Means<'_>,
     faults: &mut Faults,
-) -> Option<ManagerPlan> {
-    faults.field(&path, |faults| {
-        if chain.transport_socket.is_some() {
-            faults.add_at("transport_socket", "unsupported", "TLS is not supported");
-        }
-        let [only] = chain.filters.as_slice() else {
-            faults.add_at("filters", "unsupported", "exactly one network filter is supported");
-            return None;
-        };
-        faults.item("filters", 0, |faults| compile_filter(only, means, faults))
+) -> Option<ChainPlan> {
+    let tls = transport_socket::downstream(chain.transport_socket.as_ref(), secrets, faults);
+    let timeout = chain.transport_socket_connect_timeout.as_ref();
+    let [only] = chain.filters.as_slice() else {
+        faults.add_at("filters", "unsupported", "exactly one network filter is supported");
+        return None;
+    };
+    let manager = faults.item("filters", 0, |f| compile_filter(only, means, f))?;
+    Some(ChainPlan {
+        name: chain.name.as_str().into(),
+        tls,
+        connect_timeout: timeout.map(duration),
+        manager,
     })
 }
 

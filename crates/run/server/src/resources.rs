@@ -7,6 +7,8 @@ use dragoman_proto::pb::envoy::config::cluster::v3::Cluster;
 use dragoman_proto::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use dragoman_proto::pb::envoy::config::listener::v3::Listener;
 use dragoman_proto::pb::envoy::config::route::v3::RouteConfiguration;
+use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+use dragoman_transport::tls::Secrets;
 use dragoman_types::Fault;
 use indexmap::IndexMap;
 
@@ -17,16 +19,18 @@ pub enum Kind {
     Route,
     Cluster,
     Endpoints,
+    Secret,
 }
 
 impl Kind {
-    /// The kind of that name; `secret` has none yet.
+    /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Kind> {
         match name {
             "listener" => Some(Kind::Listener),
             "route" => Some(Kind::Route),
             "cluster" => Some(Kind::Cluster),
             "endpoints" => Some(Kind::Endpoints),
+            "secret" => Some(Kind::Secret),
             _ => None,
         }
     }
@@ -37,6 +41,7 @@ impl Kind {
             Kind::Route => "route",
             Kind::Cluster => "cluster",
             Kind::Endpoints => "endpoints",
+            Kind::Secret => "secret",
         }
     }
 }
@@ -65,6 +70,13 @@ pub(crate) struct Resources {
     pub(crate) routes: IndexMap<String, Arc<RouteConfiguration>>,
     pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
     pub(crate) endpoints: IndexMap<String, Arc<ClusterLoadAssignment>>,
+    pub(crate) secrets: IndexMap<String, Arc<Secret>>,
+}
+
+impl Secrets for Resources {
+    fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name).map(Arc::as_ref)
+    }
 }
 
 impl Resources {
@@ -76,6 +88,7 @@ impl Resources {
                 Kind::Route => put(&mut self.routes, change),
                 Kind::Cluster => put(&mut self.clusters, change),
                 Kind::Endpoints => put(&mut self.endpoints, change),
+                Kind::Secret => put(&mut self.secrets, change),
             };
             if let Err(message) = outcome {
                 let fault = Fault { path: String::new(), code: "broken-message", message };

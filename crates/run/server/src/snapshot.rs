@@ -7,13 +7,16 @@ use dragoman_cluster::{Cluster, Discovery, EndpointAddress, Host, Hosts};
 use dragoman_net::Bound;
 use dragoman_proto::bool_or;
 use dragoman_router::RouteTable;
+use dragoman_stats::GaugeId;
+use dragoman_transport::tls::Expiry;
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{
-    ClusterEntry, ConnectionManager, Listener, RouteSource, Routes, Snapshot,
+    ClusterEntry, ConnectionManager, FilterChain, Listener, ListenerFilters, RouteSource, Routes,
+    Snapshot,
 };
 
 use crate::control::{Control, State, dns_options};
-use crate::listener::{ListenerPlan, RouteRef};
+use crate::listener::{ChainPlan, ListenerPlan, RouteRef};
 
 impl Control {
     /// Makes a snapshot of the plan and hands it to the workers. What didn't change is the same
@@ -66,6 +69,7 @@ impl Control {
             let address = host.address.to_string().replace(':', "_");
             self.registry.scope(&format!("{prefix}endpoint.{address}."))
         });
+        let tls = state.plan.upstream_tls.get(&*config.name).cloned();
         Arc::new(ClusterEntry {
             config: config.clone(),
             stats: self.registry.scope(&prefix),
@@ -78,6 +82,9 @@ impl Control {
                 None => std::array::from_fn(|_| self.registry.unlisted()),
             },
             host_stats: host_stats.collect(),
+            expiries: self.expiries(tls.as_ref().map(|tls| tls.expiries()), &prefix),
+            tls,
+            registry: self.registry.clone(),
             hosts,
         })
     }
@@ -129,32 +136,66 @@ impl Control {
             (prefix, _) => prefix.to_owned(),
         };
         let prefix = format!("listener.{stat_name}.");
-        let http = &plan.manager.config.stat_prefix;
-        let routes = match &plan.manager.routes {
-            RouteRef::Inline(table) => RouteSource::Inline(self.routes(table)),
-            RouteRef::Named(name) => RouteSource::Named(name.clone()),
-        };
-        let manager = ConnectionManager {
-            config: plan.manager.config.clone(),
-            filters: plan.manager.filters.clone(),
-            routes,
-            access_logs: plan.manager.access_logs.clone(),
-            suppress_envoy_headers: plan.manager.router.suppress_envoy_headers,
-            dynamic_stats: bool_or(plan.manager.router.dynamic_stats.as_ref(), true),
-            respect_expected_timeout: plan.manager.router.respect_expected_rq_timeout,
-            stats: self.registry.scope(&format!("http.{http}.")),
-            codec: self.registry.scope("http1."),
-            listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
-        };
+        let chain = |chain: &ChainPlan| self.filter_chain(chain, &prefix);
         let handler = |worker: usize| self.registry.scope(&format!("{prefix}worker_{worker}."));
         Arc::new(Listener {
             config_id: Arc::as_ptr(plan) as usize,
             name: plan.name.clone(),
             addresses,
             inbound: plan.inbound,
-            manager: Arc::new(manager),
+            filters: ListenerFilters {
+                list: plan.filters.list.clone(),
+                timeout: plan.filters.timeout,
+                continue_on_timeout: plan.filters.continue_on_timeout,
+            },
+            matcher: plan.matcher.clone(),
+            chains: plan.chains.iter().map(chain).collect(),
+            default_chain: plan.default_chain.as_ref().map(chain),
+            registry: self.registry.clone(),
+            stat_prefix: prefix.as_str().into(),
             stats: self.registry.scope(&prefix),
             handlers: (0..self.workers).map(handler).collect(),
+        })
+    }
+
+    /// Shows when certificates expire (`ssl.certificate.<name>.expiration_unix_time_seconds`).
+    fn expiries(&self, found: Option<&[Expiry]>, prefix: &str) -> Vec<GaugeId> {
+        let shown = found.unwrap_or_default().iter().map(|(name, at)| {
+            let name = format!("{prefix}ssl.certificate.{name}.expiration_unix_time_seconds");
+            let gauge = self.registry.gauge(&name);
+            // The control thread's shard.
+            gauge.shard(self.workers).set(*at);
+            gauge
+        });
+        shown.collect()
+    }
+
+    /// `prefix`: the listener's statistics.
+    fn filter_chain(&self, plan: &ChainPlan, prefix: &str) -> Arc<FilterChain> {
+        let manager = &plan.manager;
+        let http = &manager.config.stat_prefix;
+        let routes = match &manager.routes {
+            RouteRef::Inline(table) => RouteSource::Inline(self.routes(table)),
+            RouteRef::Named(name) => RouteSource::Named(name.clone()),
+        };
+        let manager = ConnectionManager {
+            config: manager.config.clone(),
+            filters: manager.filters.clone(),
+            routes,
+            access_logs: manager.access_logs.clone(),
+            suppress_envoy_headers: manager.router.suppress_envoy_headers,
+            dynamic_stats: bool_or(manager.router.dynamic_stats.as_ref(), true),
+            respect_expected_timeout: manager.router.respect_expected_rq_timeout,
+            stats: self.registry.scope(&format!("http.{http}.")),
+            codec: self.registry.scope("http1."),
+            listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
+        };
+        Arc::new(FilterChain {
+            name: plan.name.clone(),
+            tls: plan.tls.clone(),
+            connect_timeout: plan.connect_timeout,
+            expiries: self.expiries(plan.tls.as_ref().map(|tls| tls.expiries()), prefix),
+            manager: Arc::new(manager),
         })
     }
 }

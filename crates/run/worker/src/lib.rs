@@ -1,9 +1,10 @@
 //! The driver: one thread that accepts, decides by the path crates, and moves the bytes.
 //!
-//! The request's way, in files: `worker` (accept) → `serve` (a connection's requests) → `exchange`
+//! The request's way, in files: `worker` (accept) → `admit` (the filter chain) → `serve` (a connection's requests) → `exchange`
 //! (one request, step by step) → `upstream` (pools) → `h1` (bytes). Shares nothing with other
 //! workers but the frozen [`snapshot`].
 
+mod admit;
 mod context;
 mod exchange;
 mod h1;

@@ -4,14 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use dragoman_listener::Arrival;
 use dragoman_net::Task;
 use dragoman_stats::Shard;
+use dragoman_transport::tls::TlsStats;
 use dragoman_types::Moment;
 use rustc_hash::FxHashMap;
 
 use crate::context::WorkerRoutes;
 use crate::h1::Wire;
-use crate::snapshot::{ConnectionManager, Listener, RouteSource};
+use crate::snapshot::{ConnectionManager, FilterChain, Listener, RouteSource};
 use crate::stats::{CodecStats, HandlerStats, HttpStats, ListenerHttpStats, ListenerStats};
 
 pub(crate) struct Manager {
@@ -45,10 +47,30 @@ impl Manager {
     }
 }
 
+/// A filter chain with this worker's cells.
+pub(crate) struct WorkerChain {
+    pub(crate) shared: Arc<FilterChain>,
+    pub(crate) manager: Manager,
+    pub(crate) tls_stats: Option<TlsStats>,
+}
+
+impl WorkerChain {
+    fn new(shared: &Arc<FilterChain>, listener: &Listener, worker: usize) -> WorkerChain {
+        let prefix = format!("{}ssl.", listener.stat_prefix);
+        let stats = || TlsStats::new(&listener.registry, &prefix, worker);
+        WorkerChain {
+            shared: shared.clone(),
+            manager: Manager::new(&shared.manager, worker),
+            tls_stats: shared.tls.is_some().then(stats),
+        }
+    }
+}
+
 /// One version of a listener; connections keep the one they came by.
 pub(crate) struct WorkerListener {
     pub(crate) shared: Arc<Listener>,
-    pub(crate) manager: Manager,
+    chains: Vec<Rc<WorkerChain>>,
+    default_chain: Option<Rc<WorkerChain>>,
     pub(crate) stats: Shard<ListenerStats>,
     pub(crate) handler: Shard<HandlerStats>,
     /// When the listener was removed, replaced or stopped: since then its connections are asked to
@@ -60,14 +82,31 @@ pub(crate) struct WorkerListener {
 
 impl WorkerListener {
     pub(crate) fn new(shared: &Arc<Listener>, worker: usize) -> WorkerListener {
+        let chain = |chain| Rc::new(WorkerChain::new(chain, shared, worker));
         WorkerListener {
             shared: shared.clone(),
-            manager: Manager::new(&shared.manager, worker),
+            chains: shared.chains.iter().map(chain).collect(),
+            default_chain: shared.default_chain.as_ref().map(chain),
             stats: shared.stats.shard(worker),
             handler: shared.handlers[worker].shard(worker),
             draining_since: Cell::new(None),
             connections: RefCell::default(),
         }
+    }
+
+    /// The chain that every connection takes as it comes, if the listener is as simple as that.
+    pub(crate) fn only_chain(&self) -> Option<&Rc<WorkerChain>> {
+        match (&*self.chains, &self.default_chain) {
+            _ if !self.shared.filters.list.is_empty() => None,
+            ([], Some(chain)) => Some(chain),
+            ([chain], None) if self.shared.matcher.takes_all() => Some(chain),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn find_chain(&self, arrival: &Arrival) -> Option<&Rc<WorkerChain>> {
+        let found = self.shared.matcher.find(arrival);
+        found.and_then(|place| self.chains.get(place)).or(self.default_chain.as_ref())
     }
 
     /// Begins to ask the connections to close; a second call changes nothing.

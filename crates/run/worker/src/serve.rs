@@ -1,19 +1,22 @@
 //! One client connection: waiting, reading heads, handing requests to the exchange, closing well.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use dragoman_codec::h1::{Limits, ParseError};
 use dragoman_http_connection_manager::Config;
-use dragoman_net::{Deadline, Socket};
+use dragoman_net::{Buffer, Deadline, Socket};
+use dragoman_transport::Stream;
+use dragoman_transport::tls::TlsStream;
 use dragoman_types::{Address, Connection, Moment};
 
 use crate::context::{Scratch, Worker};
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
-use crate::manager::WorkerListener;
+use crate::manager::{WorkerChain, WorkerListener};
 
 /// Bytes that are read and thrown away while a closing connection waits for its client.
 const LINGER_BYTES: u64 = 1 << 20;
@@ -31,6 +34,7 @@ enum Waited {
 struct ClientConnection {
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
+    chain: Rc<WorkerChain>,
     connection: Connection,
     server: Server,
     deadline: Deadline,
@@ -42,16 +46,27 @@ struct ClientConnection {
     remote_close: bool,
 }
 
-/// Serves `socket` until it ends.
+/// A connection whose chain is chosen.
+pub(crate) struct Admitted {
+    pub(crate) id: u64,
+    pub(crate) socket: Socket,
+    /// What of its bytes was read already.
+    pub(crate) input: Buffer,
+    pub(crate) chain: Rc<WorkerChain>,
+    pub(crate) server_name: Option<Box<str>>,
+    pub(crate) direct_remote: Address,
+    pub(crate) remote: Address,
+    pub(crate) local: Address,
+}
+
+/// Serves a connection until it ends.
 pub(crate) fn serve(
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
-    id: u64,
-    socket: Socket,
-    (peer, local): (Address, Address),
+    admitted: Admitted,
 ) -> impl Future<Output = ()> {
     // Made here, not within: an async function would hold its arguments beside what it makes of them.
-    let mut client = ClientConnection::new(worker, listener, id, socket, (peer, local));
+    let mut client = ClientConnection::new(worker, listener, admitted);
     client.count_open();
     async move { client.run().await }
 }
@@ -60,32 +75,33 @@ impl ClientConnection {
     fn new(
         worker: Rc<Worker>,
         listener: Rc<WorkerListener>,
-        id: u64,
-        socket: Socket,
-        (peer, local): (Address, Address),
+        admitted: Admitted,
     ) -> ClientConnection {
+        let Admitted { id, socket, input, chain, server_name, direct_remote, remote, local } =
+            admitted;
         socket.set_nodelay();
-        // A client of a pipe has no address of its own: it is known by the pipe's.
-        let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
-        let config = &listener.manager.shared.config;
-        let wire = Wire::new(socket, worker.buffers.clone(), style(config.http1.proper_case));
+        let config = &chain.manager.shared.config;
+        let style = style(config.http1.proper_case);
+        let wire = Wire::new(Stream::Plain(socket), input, worker.buffers.clone(), style);
         let server = Server::new(wire, config.http1.enable_trailers);
         let accepted_at = worker.clock.read();
-        let name = listener.shared.name.clone();
-        let remote_ip = peer.ip().map(|ip| ip.to_string()).unwrap_or_default().into();
         let connection = Connection {
             id,
-            direct_remote: peer,
-            remote_ip,
+            direct_remote,
+            remote_ip: remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
+            remote,
             local,
-            listener: name,
+            listener: listener.shared.name.clone(),
             accepted_at,
-            tls: false,
+            server_name,
+            chain: chain.shared.name.clone(),
+            tls: None,
         };
         ClientConnection {
             deadline: worker.reactor.deadline(),
             worker,
             listener,
+            chain,
             connection,
             server,
             requests: 0,
@@ -96,6 +112,9 @@ impl ClientConnection {
     }
 
     async fn run(&mut self) {
+        if self.chain.shared.tls.is_some() && !Box::pin(self.shake_hands()).await {
+            return;
+        }
         while self.wait().await {
             // A request's state is three times a connection's: it's there only while requests come.
             match Box::pin(self.serve_requests()).await {
@@ -113,6 +132,43 @@ impl ClientConnection {
         }
     }
 
+    /// TLS's handshake; false: the connection is to end.
+    async fn shake_hands(&mut self) -> bool {
+        let chain = self.chain.clone();
+        let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else { return true };
+        let Stream::Plain(socket) = std::mem::replace(&mut self.server.wire.stream, Stream::Gone)
+        else {
+            return false;
+        };
+        let limit = chain.shared.connect_timeout;
+        let until = limit.map(|limit| self.connection.accepted_at.after(limit));
+        let input = std::mem::take(&mut self.server.wire.input);
+        let pool = self.worker.buffers.clone();
+        let mut shaking = pin!(TlsStream::accept(socket, input, pool, tls));
+        let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
+            Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
+            Poll::Pending => self.deadline.poll_at(cx, until).map(|()| None),
+        })
+        .await;
+        match shaken {
+            Some(Ok(done)) => {
+                stats.done(&done.facts);
+                self.connection.tls = Some(done.facts);
+                self.server.wire.stream = Stream::Tls(done.stream);
+                true
+            }
+            Some(Err(error)) => {
+                stats.failed(&error);
+                self.remote_close = true;
+                false
+            }
+            None => {
+                self.listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
+                false
+            }
+        }
+    }
+
     /// Serves requests for as long as they follow each other.
     async fn serve_requests(&mut self) -> After {
         loop {
@@ -120,7 +176,7 @@ impl ClientConnection {
             let mut scratch = worker.take_scratch();
             let after = self.request(&mut scratch).await;
             worker.give_scratch(scratch);
-            self.listener.manager.count_bytes(&mut self.server.wire);
+            self.chain.manager.count_bytes(&mut self.server.wire);
             if after != After::Keep {
                 return after;
             }
@@ -134,7 +190,7 @@ impl ClientConnection {
     }
 
     fn config(&self) -> &Config {
-        &self.listener.manager.shared.config
+        &self.chain.manager.shared.config
     }
 
     /// Waits for the first byte of a request; false: the connection is to end.
@@ -210,7 +266,7 @@ impl ClientConnection {
             }
             Some(Incoming::Cut) => {
                 self.remote_close = true;
-                self.listener.manager.stats.downstream_cx_protocol_error.inc();
+                self.chain.manager.stats.downstream_cx_protocol_error.inc();
                 After::Close
             }
             Some(Incoming::Malformed(error)) => {
@@ -219,7 +275,7 @@ impl ClientConnection {
                 self.refuse(x, start, malformed(error)).await
             }
             None => {
-                self.listener.manager.stats.downstream_rq_header_timeout.inc();
+                self.chain.manager.stats.downstream_rq_header_timeout.inc();
                 x.request.clear();
                 self.refuse(x, start, headers_timeout(patience.unwrap_or(Duration::ZERO))).await
             }
@@ -234,7 +290,7 @@ impl ClientConnection {
     ) -> Exchange<'a> {
         Exchange::new(
             &self.worker,
-            &self.listener,
+            (&self.listener, &self.chain.manager),
             &self.connection,
             (&mut self.server, &mut self.deadline),
             x,
@@ -265,7 +321,7 @@ impl ClientConnection {
     fn is_last(&self) -> bool {
         let max = self.config().limits.max_requests_per_connection;
         let reached = max.is_some_and(|max| self.requests >= u64::from(max));
-        let stats = &self.listener.manager.stats;
+        let stats = &self.chain.manager.stats;
         if reached {
             stats.downstream_cx_max_requests_reached.inc();
         }
@@ -285,7 +341,7 @@ impl ClientConnection {
         let until = Some(self.worker.clock.read().after(patience));
         let before = self.server.wire.bytes_in;
         // A client that is gone is noticed by the reads.
-        let _ = self.server.wire.socket.shutdown();
+        let _ = self.server.wire.stream.shutdown();
         let timed_out = poll_fn(|cx| {
             loop {
                 let unread = self.server.wire.input.len();
@@ -302,16 +358,20 @@ impl ClientConnection {
         })
         .await;
         if timed_out {
-            self.listener.manager.stats.downstream_cx_delayed_close_timeout.inc();
+            self.chain.manager.stats.downstream_cx_delayed_close_timeout.inc();
         }
     }
 
     fn count_open(&self) {
-        let stats = &self.listener.manager.stats;
+        let stats = &self.chain.manager.stats;
         stats.downstream_cx_total.inc();
         stats.downstream_cx_active.inc();
         stats.downstream_cx_http1_total.inc();
         stats.downstream_cx_http1_active.inc();
+        if self.chain.shared.tls.is_some() {
+            stats.downstream_cx_ssl_total.inc();
+            stats.downstream_cx_ssl_active.inc();
+        }
         self.listener.stats.downstream_cx_total.inc();
         self.listener.stats.downstream_cx_active.inc();
         self.listener.handler.downstream_cx_total.inc();
@@ -320,7 +380,7 @@ impl ClientConnection {
     }
 
     fn count_malformed(&self, error: ParseError) {
-        let stats = &self.listener.manager.stats;
+        let stats = &self.chain.manager.stats;
         stats.downstream_cx_protocol_error.inc();
         stats.downstream_rq_rx_reset.inc();
         stats.downstream_rq_response_before_rq_complete.inc();
@@ -331,7 +391,7 @@ impl ClientConnection {
 
     /// The connection ended while a request was being served.
     fn count_active_end(&self, remote: bool) {
-        let stats = &self.listener.manager.stats;
+        let stats = &self.chain.manager.stats;
         stats.downstream_cx_destroy_active_rq.inc();
         match remote {
             true => stats.downstream_cx_destroy_remote_active_rq.inc(),
@@ -340,7 +400,7 @@ impl ClientConnection {
     }
 
     fn count_idle_end(&self) {
-        let stats = &self.listener.manager.stats;
+        let stats = &self.chain.manager.stats;
         let oldest = self.config().timeouts.max_connection;
         let age = self.worker.clock.read().since(self.connection.accepted_at);
         if oldest.is_some_and(|t| age >= t) {
@@ -354,10 +414,13 @@ impl ClientConnection {
 /// However a connection ends (closed, cut, a panic in its request), it is counted.
 impl Drop for ClientConnection {
     fn drop(&mut self) {
-        self.listener.manager.count_bytes(&mut self.server.wire);
-        let stats = &self.listener.manager.stats;
+        self.chain.manager.count_bytes(&mut self.server.wire);
+        let stats = &self.chain.manager.stats;
         stats.downstream_cx_active.dec();
         stats.downstream_cx_http1_active.dec();
+        if self.chain.shared.tls.is_some() {
+            stats.downstream_cx_ssl_active.dec();
+        }
         stats.downstream_cx_destroy.inc();
         if self.remote_close || self.server.wire.eof {
             stats.downstream_cx_destroy_remote.inc();

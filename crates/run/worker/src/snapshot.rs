@@ -1,13 +1,16 @@
 //! What the control thread publishes and all workers share: compiled, frozen, resolved.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dragoman_cluster::{Cluster, Hosts};
 use dragoman_filter::Chain;
 use dragoman_http_connection_manager as hcm;
+use dragoman_listener::{ChainMatcher, ListenerFilter};
 use dragoman_loggers::AccessLog;
 use dragoman_router::RouteTable;
-use dragoman_stats::ScopeHandle;
+use dragoman_stats::{GaugeId, Registry, ScopeHandle};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Address;
 use rustc_hash::FxHashMap;
 
@@ -30,6 +33,11 @@ pub struct Snapshot {
 pub struct ClusterEntry {
     pub config: Arc<Cluster>,
     pub hosts: Arc<Hosts>,
+    /// `None`: plain bytes.
+    pub tls: Option<Arc<UpstreamTls>>,
+    /// When its certificates expire; shown while the cluster is there.
+    pub expiries: Vec<GaugeId>,
+    pub registry: Registry,
     pub stats: ScopeHandle<ClusterStats>,
     pub responses: ScopeHandle<ClusterResponseStats>,
     pub internal: ScopeHandle<OriginStats>,
@@ -72,6 +80,29 @@ pub struct ConnectionManager {
     pub listener_http: ScopeHandle<ListenerHttpStats>,
 }
 
+/// What looks at a connection before its filter chain is chosen.
+#[derive(Debug, Default)]
+pub struct ListenerFilters {
+    pub list: Vec<Arc<dyn ListenerFilter>>,
+    /// For all of them together; `None`: as long as it takes.
+    pub timeout: Option<Duration>,
+    /// When the time is over the connection goes on with what is known.
+    pub continue_on_timeout: bool,
+}
+
+/// What becomes of the connections that take this chain.
+#[derive(Debug)]
+pub struct FilterChain {
+    pub name: Arc<str>,
+    /// `None`: plain bytes.
+    pub tls: Option<Arc<DownstreamTls>>,
+    /// For the handshake.
+    pub connect_timeout: Option<Duration>,
+    /// When its certificates expire; shown while the chain is there.
+    pub expiries: Vec<GaugeId>,
+    pub manager: Arc<ConnectionManager>,
+}
+
 /// One compiled listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -81,7 +112,13 @@ pub struct Listener {
     /// Bound addresses, real ports.
     pub addresses: Vec<Address>,
     pub inbound: bool,
-    pub manager: Arc<ConnectionManager>,
+    pub filters: ListenerFilters,
+    pub matcher: Arc<ChainMatcher>,
+    pub chains: Vec<Arc<FilterChain>>,
+    pub default_chain: Option<Arc<FilterChain>>,
+    pub registry: Registry,
+    /// Ends with a dot.
+    pub stat_prefix: Box<str>,
     pub stats: ScopeHandle<ListenerStats>,
     /// By worker.
     pub handlers: Vec<ScopeHandle<HandlerStats>>,

@@ -9,6 +9,7 @@ use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
 use dragoman_net::clock;
 use dragoman_pool::{Acquired, Pool, Room};
 use dragoman_stats::{Gauge, Shard};
+use dragoman_transport::tls::TlsStats;
 use dragoman_types::{Moment, Priority};
 use rustc_hash::FxHashMap;
 
@@ -33,6 +34,7 @@ pub(crate) struct ClusterCells {
     pub(crate) responses: Shard<ClusterResponseStats>,
     pub(crate) internal: Shard<OriginStats>,
     pub(crate) external: Shard<OriginStats>,
+    pub(crate) tls: Option<TlsStats>,
     /// What the circuit breakers count, by priority: this worker's share, then everybody's.
     loads: [Shard<ClusterLoad>; 2],
     shards: [Box<[Shard<ClusterLoad>]>; 2],
@@ -45,6 +47,10 @@ impl ClusterCells {
             responses: entry.responses.shard(worker),
             internal: entry.internal.shard(worker),
             external: entry.external.shard(worker),
+            tls: entry.tls.is_some().then(|| {
+                let prefix = format!("cluster.{}.ssl.", entry.config.stat_name);
+                TlsStats::new(&entry.registry, &prefix, worker)
+            }),
             loads: std::array::from_fn(|at| entry.loads[at].shard(worker)),
             shards: std::array::from_fn(|at| {
                 (0..workers).map(|i| entry.loads[at].shard(i)).collect()
@@ -142,9 +148,9 @@ impl WorkerHost {
                 < u64::from(limits.max_pending_requests),
         };
         let idle_limit = cluster.http.idle_timeout;
-        let alive = |client: &Client| {
+        let alive = |client: &mut Client| {
             let stale = idle_limit.is_some_and(|t| now.since(client.last_used) >= t);
-            !stale && !client.wire.socket.has_news()
+            !stale && !client.wire.stream.has_news()
         };
         self.pool(priority).acquire(room, alive, |client| {
             self.gone(priority, client, Gone::Remote, now);
@@ -217,8 +223,8 @@ impl WorkerHost {
     /// Closes idle connections that their host closed, or that idled too long.
     pub(crate) fn sweep(&self, now: Moment, cluster: &Cluster) {
         let limit = cluster.http.idle_timeout;
-        let idle = |c: &Client| limit.is_some_and(|t| now.since(c.last_used) >= t);
-        let old = |c: &Client| {
+        let idle = |c: &mut Client| limit.is_some_and(|t| now.since(c.last_used) >= t);
+        let old = |c: &mut Client| {
             let limit = cluster.http.max_connection_duration;
             limit.is_some_and(|t| now.since(c.opened) >= t)
         };
@@ -233,7 +239,7 @@ impl WorkerHost {
                 self.gone(priority, client, Gone::Local, now);
             });
             pool.sweep(
-                |client| client.wire.socket.has_news(),
+                |client| client.wire.stream.has_news(),
                 |client| self.gone(priority, client, Gone::Remote, now),
             );
         }
@@ -318,7 +324,7 @@ impl Leased {
         }
         // Whoever waits in line takes it up at once.
         let pool = self.host.pool(self.priority);
-        let in_order = !pool.has_line() || !client.wire.socket.has_news();
+        let in_order = !pool.has_line() || !client.wire.stream.has_news();
         if client.is_reusable() && in_order && !worn {
             client.last_used = now;
             client.wire.idle();

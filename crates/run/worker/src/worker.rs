@@ -13,9 +13,9 @@ use dragoman_net::{Bound, Caller, Listener, Reactor, Task};
 use dragoman_types::{Address, Moment};
 use rustc_hash::FxHashMap;
 
+use crate::admit::admit;
 use crate::context::{Shared, Worker};
 use crate::manager::WorkerListener;
-use crate::serve::serve;
 use crate::snapshot::Snapshot;
 
 /// What the control thread tells a worker.
@@ -288,11 +288,7 @@ async fn accept(
             Ok((socket, peer)) => {
                 let local = socket.local().unwrap_or_else(|| address.clone());
                 let config = present.borrow().clone();
-                let id = worker.next_id();
-                let serving = serve(worker.clone(), config.clone(), id, socket, (peer, local));
-                // A panic ends its own connection only: the task is its boundary.
-                let task = worker.reactor.spawn(serving);
-                config.connections.borrow_mut().insert(id, task);
+                admit(&worker, &config, socket, (peer, local));
             }
             // The client that was to be accepted is gone already.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}

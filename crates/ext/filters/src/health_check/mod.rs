@@ -108,10 +108,13 @@ mod tests {
             id: 1,
             remote_ip: "".into(),
             direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
+            remote: Address::Ip(([127, 0, 0, 1], 1).into()),
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
             listener: "l".into(),
             accepted_at: Moment::START,
-            tls: false,
+            server_name: None,
+            chain: "".into(),
+            tls: None,
         };
         let registry = Registry::new(1);
         let means = Means { registry: &registry, stat_prefix: "http.a." };

@@ -41,6 +41,10 @@ pub fn parse_request(
     {
         return Ok(Some(found));
     }
+    // What can't begin a method isn't waited for.
+    if *scanned == 0 && buf.first().is_some_and(|byte| !byte.is_ascii_graphic() && *byte != b'\r') {
+        return Err(ParseError::Method);
+    }
     let Some(end) = find_end(buf, scanned, limits)? else { return Ok(None) };
     *scanned = 0;
     let mut usual = [MaybeUninit::uninit(); USUAL_FIELDS];

@@ -53,11 +53,14 @@ pub fn connection(remote: &str) -> Connection {
     Connection {
         id: 1,
         remote_ip: remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
-        direct_remote: remote,
+        direct_remote: remote.clone(),
+        remote,
         local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         listener: "l".into(),
         accepted_at: Moment::START,
-        tls: false,
+        server_name: None,
+        chain: "".into(),
+        tls: None,
     }
 }
 
@@ -151,7 +154,6 @@ pub fn accept_on(
     let arrival = Arrival {
         connection,
         local_interface: Some("192.0.2.2"),
-        client_certificate: false,
         internal_only_headers: internal_only,
     };
     let mut random = || 0x0123_4567_89ab_cdef;

@@ -180,10 +180,13 @@ pub fn with_facts<T>(f: impl FnOnce(&Facts<'_>) -> T) -> T {
         id: 1,
         remote_ip: "".into(),
         direct_remote: address(1),
+        remote: address(1),
         local: address(2),
         listener: "listener".into(),
         accepted_at: Moment::START,
-        tls: false,
+        server_name: None,
+        chain: "".into(),
+        tls: None,
     };
     let info = StreamInfo::new(1, Moment::START);
     f(&Facts::new(&connection, &info))

@@ -137,6 +137,7 @@ impl Exchange<'_> {
         let client = leased.client();
         info.upstream_local = client.local.clone();
         info.upstream_connection_id = Some(client.id);
+        info.upstream_tls = client.tls.clone();
         info.upstream_header_sent = client.request(&self.x.request, framing);
         (self.request_sent, self.request_finished) = (false, false);
         self.request_refused = false;

@@ -105,14 +105,13 @@ pub(crate) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     pub(crate) fn new(
         worker: &'a Worker,
-        listener: &'a WorkerListener,
+        (listener, manager): (&'a WorkerListener, &'a Manager),
         connection: &'a Connection,
         (server, deadline): (&'a mut Server, &'a mut Deadline),
         x: &'a mut Scratch,
         incoming: Request,
         start: Moment,
     ) -> Exchange<'a> {
-        let manager = &listener.manager;
         let mut info = StreamInfo::new(worker.next_id(), start);
         info.version = Some(x.request.version);
         info.downstream_header_received = incoming.field_bytes;
@@ -224,7 +223,6 @@ impl<'a> Exchange<'a> {
         let arrival = Arrival {
             connection: self.connection,
             local_interface: worker.shared.local_interface.as_deref(),
-            client_certificate: false,
             internal_only_headers: &[],
         };
         let (request, scratch) = (&mut self.x.request, &mut self.x.hcm);

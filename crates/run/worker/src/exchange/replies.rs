@@ -53,14 +53,15 @@ fn before_headers(reason: &str) -> String {
     format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
 }
 
-pub(super) fn connect_failed(cluster: &Cluster, error: &std::io::Error) -> LocalReply {
-    let transport = transport_failure(error);
+/// `transport`: the reason in Envoy's words; `text`: what happened.
+pub(super) fn connect_failed(cluster: &Cluster, transport: Option<&str>, text: &str) -> LocalReply {
+    let transport = transport.map(|reason| format!("|{reason}")).unwrap_or_default();
     let details =
-        format!("upstream_reset_before_response_started{{remote_connection_failure|{transport}}}");
+        format!("upstream_reset_before_response_started{{remote_connection_failure{transport}}}");
     LocalReply::new(503, details)
         .flags(Flags::UPSTREAM_CONNECTION_FAILURE)
         .body(before_headers("remote connection failure"))
-        .cause(format!("cluster {}: connecting failed: {error}", cluster.name))
+        .cause(format!("cluster {}: connecting failed: {text}", cluster.name))
 }
 
 /// How Envoy words a failed connect: `delayed_connect_error:_Connection_refused`.

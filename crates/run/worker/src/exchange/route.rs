@@ -7,6 +7,7 @@ use dragoman_router::{
     Action, Asked, Certificate, Cluster, Forward, Found, Route, WeightedEntry, answer_require_tls,
 };
 use dragoman_types::Facts;
+use dragoman_types::tls::Tls;
 
 use super::{Exchange, Stop};
 use crate::context::{Worker, WorkerRoutes, WorkerSnapshot};
@@ -34,8 +35,8 @@ impl Exchange<'_> {
         snapshot: &WorkerSnapshot,
     ) -> Chosen<'r> {
         let asked = Asked {
-            tls: self.connection.tls,
-            certificate: Certificate::Absent,
+            tls: self.connection.tls.is_some(),
+            certificate: certificate(self.connection.tls.as_deref()),
             random: self.worker.random(),
         };
         let found = routes.table().find(&self.x.request, &asked);
@@ -86,5 +87,14 @@ impl Exchange<'_> {
             Some(reply) => Err(reply.into()),
             None => Err(self.no_route("the route has no action")),
         }
+    }
+}
+
+/// What the routes' `tls_context` asks for.
+fn certificate(tls: Option<&Tls>) -> Certificate {
+    match tls {
+        Some(tls) if tls.validated => Certificate::Validated,
+        Some(tls) if tls.peer.is_some() => Certificate::Presented,
+        _ => Certificate::Absent,
     }
 }

@@ -1,10 +1,12 @@
 //! The client's end of an HTTP/1 connection: one request at a time towards an upstream host.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use dragoman_codec::h1::write::request_head;
 use dragoman_codec::h1::{Framing, Limits, Response, parse_response};
 use dragoman_net::buffer::SMALL;
+use dragoman_types::tls::Tls;
 use dragoman_types::{Address, Headers, Moment, RequestHead, ResponseHead, id};
 
 use super::wire::Wire;
@@ -26,6 +28,7 @@ pub(crate) struct Client {
     pub(crate) last_used: Moment,
     pub(crate) requests: u32,
     pub(crate) local: Option<Address>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) limits: Limits,
     pub(crate) enable_trailers: bool,
     /// The response said that the connection serves no other request.
@@ -37,7 +40,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(wire: Wire, id: u64, now: Moment, limits: Limits, trailers: bool) -> Client {
-        let local = wire.socket.local();
+        let local = wire.stream.local();
         Client {
             wire,
             id,
@@ -45,6 +48,7 @@ impl Client {
             last_used: now,
             requests: 0,
             local,
+            tls: None,
             limits,
             enable_trailers: trailers,
             closing: false,

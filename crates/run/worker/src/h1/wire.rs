@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use dragoman_codec::h1::write::{NameStyle, chunk_start, last_chunk};
 use dragoman_codec::h1::{BodyDecoder, BodyEncoder, Framing, Limits};
 use dragoman_net::buffer::LARGE;
-use dragoman_net::{Buffer, BufferPool, Socket};
+use dragoman_net::{Buffer, BufferPool};
+use dragoman_transport::Stream;
 use dragoman_types::Headers;
 
 use crate::stream::{Body, Sink, Source, StreamError};
@@ -23,7 +24,7 @@ const KEPT_OUT: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) socket: Socket,
+    pub(crate) stream: Stream,
     pool: Rc<BufferPool>,
     pub(crate) input: Buffer,
     /// Progress of the head's parser in `input`.
@@ -51,11 +52,18 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(socket: Socket, pool: Rc<BufferPool>, style: NameStyle) -> Wire {
+    /// `input`: what of the stream was read already.
+    pub(crate) fn new(
+        stream: Stream,
+        input: Buffer,
+        pool: Rc<BufferPool>,
+        style: NameStyle,
+    ) -> Wire {
         Wire {
-            socket,
+            stream,
+            bytes_in: input.len() as u64,
+            input,
             pool,
-            input: Buffer::default(),
             scanned: 0,
             decoder: BodyDecoder::default(),
             body_limit: LARGE,
@@ -68,7 +76,6 @@ impl Wire {
             forward_trailers: false,
             style,
             eof: false,
-            bytes_in: 0,
             bytes_taken: 0,
             bytes_out: 0,
             counted: (0, 0),
@@ -96,7 +103,7 @@ impl Wire {
         if room.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let n = ready!(self.socket.poll_read(cx, room))?;
+        let n = ready!(self.stream.poll_read(cx, room))?;
         self.eof |= n == 0;
         self.input.filled(n);
         self.bytes_in += n as u64;
@@ -148,9 +155,9 @@ impl Wire {
 
     /// The outgoing message stays incomplete. Where only the connection's end would tell, an orderly
     /// end would make it look whole.
-    pub(crate) fn mark_cut(&self) {
+    pub(crate) fn mark_cut(&mut self) {
         if self.encoder == BodyEncoder::UntilClose {
-            self.socket.reset_on_close();
+            self.stream.reset_on_close();
         }
     }
 
@@ -187,12 +194,12 @@ impl Wire {
         let waiting = self.out.len() - self.sent;
         // One buffer goes by the cheaper call.
         let n = if waiting == 0 {
-            ready!(self.socket.poll_write(cx, data))?
+            ready!(self.stream.poll_write(cx, data))?
         } else if data.is_empty() {
-            ready!(self.socket.poll_write(cx, &self.out[self.sent..]))?
+            ready!(self.stream.poll_write(cx, &self.out[self.sent..]))?
         } else {
             let parts = [IoSlice::new(&self.out[self.sent..]), IoSlice::new(data)];
-            ready!(self.socket.poll_write_vectored(cx, &parts))?
+            ready!(self.stream.poll_write_vectored(cx, &parts))?
         };
         if n == 0 {
             return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
@@ -315,6 +322,6 @@ impl Sink for Wire {
         while self.sent < self.out.len() {
             ready!(self.poll_write_through(cx, &[]))?;
         }
-        Poll::Ready(Ok(()))
+        self.stream.poll_flush(cx).map_err(StreamError::from)
     }
 }

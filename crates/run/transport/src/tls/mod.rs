@@ -1,0 +1,23 @@
+//! `envoy.transport_sockets.tls`, by rustls on aws-lc.
+//!
+//! The contexts are compiled once a configuration and shared by the workers; a connection's TLS is in
+//! [`TlsStream`]. What rustls can't do (TLS 1.0 and 1.1, ciphers without forward secrecy, renegotiation)
+//! is refused when it's configured.
+
+mod downstream;
+mod facts;
+mod material;
+mod parameters;
+mod reason;
+mod select;
+mod stats;
+mod stream;
+mod upstream;
+mod validation;
+mod verifier;
+
+pub use downstream::{DownstreamTls, Expiry};
+pub use material::Secrets;
+pub use stats::{SslStats, TlsStats};
+pub use stream::{Handshake, HandshakeError, TlsStream};
+pub use upstream::UpstreamTls;

@@ -1,0 +1,102 @@
+//! `UpstreamTlsContext`: TLS towards hosts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CommonTlsContext, UpstreamTlsContext,
+};
+use dragoman_proto::u32_or;
+use dragoman_types::{Address, Faults};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, ServerName};
+
+use super::downstream::{Expiry, certified_keys, expiries, validation};
+use super::material::{Secrets, protocols as protocols_of};
+use super::parameters::{Parameters, Side};
+use super::select::Always;
+use super::validation::Validation;
+use super::verifier::HostVerifier;
+
+/// Compiled; shared by the workers.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    pub(super) config: Arc<ClientConfig>,
+    /// What the host is asked for; `None`: nothing is said of a name.
+    name: Option<ServerName<'static>>,
+    pub(super) checks_peer: bool,
+    verifier: Arc<HostVerifier>,
+    expiries: Vec<Expiry>,
+}
+
+impl UpstreamTls {
+    /// Compiles the context. `protocols` are offered where the context names none.
+    pub fn compile(
+        message: &UpstreamTlsContext,
+        protocols: &[&[u8]],
+        secrets: &dyn Secrets,
+        faults: &mut Faults,
+    ) -> Option<UpstreamTls> {
+        let name = match message.sni.as_str() {
+            "" => None,
+            sni => match ServerName::try_from(sni.to_owned()) {
+                Ok(name) => Some(name),
+                Err(_) => {
+                    faults.add_at("sni", "unsupported", format!("{sni:?} is no DNS name"));
+                    return None;
+                }
+            },
+        };
+        let empty = CommonTlsContext::default();
+        let common = message.common_tls_context.as_ref().unwrap_or(&empty);
+        let sessions = u32_or(message.max_session_keys.as_ref(), 1);
+        faults.field("common_tls_context", |faults| {
+            let parameters = common.tls_params.clone().unwrap_or_default();
+            let parameters = faults
+                .field("tls_params", |f| Parameters::compile(&parameters, Side::Client, f))?;
+            let keys = certified_keys(common, secrets, &parameters.provider, faults);
+            let validation = validation(common, secrets, &parameters.provider, faults);
+            let expiries = expiries(common, &keys, validation.as_ref());
+            let checks_peer = validation.as_ref().is_some_and(Validation::checks);
+            let algorithms = parameters.provider.signature_verification_algorithms;
+            let config = ClientConfig::builder_with_provider(parameters.provider)
+                .with_protocol_versions(&parameters.versions);
+            let config =
+                config.map_err(|error| faults.add("unsupported", error.to_string())).ok()?;
+            let verifier = Arc::new(HostVerifier { validation, algorithms });
+            let config = config.dangerous().with_custom_certificate_verifier(verifier.clone());
+            let mut config = match keys.into_iter().next() {
+                Some(key) => config.with_client_cert_resolver(Arc::new(Always(key))),
+                None => config.with_no_client_auth(),
+            };
+            config.alpn_protocols = match common.alpn_protocols.as_slice() {
+                [] => protocols.iter().map(|name| name.to_vec()).collect(),
+                own => protocols_of(own, faults),
+            };
+            // A host that picks none, or one of its own, is taken all the same.
+            config.check_selected_alpn = false;
+            config.enable_sni = name.is_some();
+            config.resumption = match sessions {
+                0 => Resumption::disabled(),
+                some => Resumption::in_memory_sessions(some as usize),
+            };
+            Some(UpstreamTls { config: Arc::new(config), name, checks_peer, verifier, expiries })
+        })
+    }
+
+    /// When its certificates expire.
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
+    }
+
+    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
+        self.verifier.forgives(chain)
+    }
+
+    /// The name that a host at `address` is asked for, which also tells its sessions from others'.
+    pub(super) fn name(&self, address: &Address) -> ServerName<'static> {
+        let ip = || address.ip().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        self.name.clone().unwrap_or_else(|| ServerName::IpAddress(ip().into()))
+    }
+}

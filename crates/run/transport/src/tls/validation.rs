@@ -1,0 +1,404 @@
+//! `CertificateValidationContext`: whether a peer's certificate is good enough.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dragoman_matcher::StringMatcher;
+use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, SubjectAltNameMatcher,
+    certificate_validation_context::TrustChainVerification, subject_alt_name_matcher::SanType,
+};
+use dragoman_proto::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use dragoman_types::Faults;
+use dragoman_types::tls::Certificate;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use rustls::{CertificateError, Error, OtherError};
+use webpki::{EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder};
+
+use super::{facts, material};
+
+/// Why a certificate was rejected, as the statistics tell it apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Rejected {
+    /// There was none.
+    Nobody,
+    /// No trusted certificate signed it, it expired, it was revoked.
+    Chain,
+    /// None of its names, which are these, is wanted.
+    Name(Box<str>),
+    /// It is none of the pinned ones.
+    Pin,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejected::Nobody => f.write_str("no certificate"),
+            Rejected::Chain => f.write_str("the certificate isn't trusted"),
+            Rejected::Name(names) => {
+                write!(f, "match_typed_subject_alt_names matches none of [{names}]")
+            }
+            Rejected::Pin => f.write_str("the certificate is none of the pinned ones"),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+impl From<Rejected> for Error {
+    fn from(rejected: Rejected) -> Error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(rejected))))
+    }
+}
+
+impl Rejected {
+    /// What of this a failed handshake was about.
+    pub(super) fn of(error: &Error) -> Option<Rejected> {
+        match error {
+            Error::NoCertificatesPresented => Some(Rejected::Nobody),
+            Error::InvalidCertificate(error) => Some(Rejected::of_certificate(error)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn of_certificate(error: &CertificateError) -> Rejected {
+        match error {
+            CertificateError::Other(OtherError(why)) => {
+                why.downcast_ref::<Rejected>().cloned().unwrap_or(Rejected::Chain)
+            }
+            _ => Rejected::Chain,
+        }
+    }
+}
+
+/// Which certificates a peer may show.
+#[derive(Debug)]
+pub(super) struct Validation {
+    pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// The same as they were given: one of them may be the peer's own.
+    trusted: Vec<CertificateDer<'static>>,
+    revoked: Vec<OwnedCertRevocationList>,
+    only_leaf_revocation: bool,
+    allow_expired: bool,
+    accept_untrusted: bool,
+    /// Clients aren't told who is trusted.
+    pub(super) quiet: bool,
+    names: Vec<NameMatcher>,
+    hashes: Vec<[u8; 32]>,
+    keys: Vec<[u8; 32]>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// One of `match_typed_subject_alt_names`.
+#[derive(Debug)]
+struct NameMatcher {
+    kind: SanType,
+    matcher: StringMatcher,
+    /// The name of an exact matcher: a certificate's `*.example.com` covers it.
+    exact: Option<Box<str>>,
+}
+
+impl Validation {
+    pub(super) fn compile(
+        message: &CertificateValidationContext,
+        provider: &CryptoProvider,
+        faults: &mut Faults,
+    ) -> Option<Validation> {
+        let pem = material::read(message.trusted_ca.as_ref(), "trusted_ca", faults);
+        let trusted = match pem {
+            Some(pem) => material::certificates(&pem, "trusted_ca", faults)?,
+            None => Vec::new(),
+        };
+        let anchors = anchors(&trusted, faults)?;
+        let names = message.match_typed_subject_alt_names.iter().enumerate();
+        let names: Vec<_> = names
+            .filter_map(|(index, name)| {
+                faults
+                    .item("match_typed_subject_alt_names", index, |f| NameMatcher::compile(name, f))
+            })
+            .collect();
+        if !names.is_empty() && trusted.is_empty() {
+            let why =
+                "names say nothing without trusted_ca: anybody can write them into a certificate";
+            faults.add_at("match_typed_subject_alt_names", "insecure", why);
+        }
+        let revoked = revocation_lists(message, faults)?;
+        Some(Validation {
+            anchors,
+            trusted,
+            revoked,
+            only_leaf_revocation: message.only_verify_leaf_cert_crl,
+            allow_expired: message.allow_expired_certificate,
+            accept_untrusted: message.trust_chain_verification
+                == TrustChainVerification::AcceptUntrusted as i32,
+            quiet: message.suppress_client_ca_list,
+            names,
+            hashes: pins(
+                &message.verify_certificate_hash,
+                "verify_certificate_hash",
+                from_hex,
+                faults,
+            ),
+            keys: pins(
+                &message.verify_certificate_spki,
+                "verify_certificate_spki",
+                from_base64,
+                faults,
+            ),
+            algorithms: provider.signature_verification_algorithms,
+        })
+    }
+
+    /// When the first of the trusted certificates expires.
+    pub(super) fn expiry(&self) -> Option<i64> {
+        self.trusted.iter().filter_map(|der| facts::not_after(der)).min()
+    }
+
+    /// Whether there must be a certificate, even if nothing else says so: names and pins ask for one.
+    pub(super) fn requires(&self) -> bool {
+        !self.names.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+    }
+
+    /// Whether anything of a certificate is checked.
+    pub(super) fn checks(&self) -> bool {
+        !self.anchors.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+    }
+
+    /// Whether a chain that was let in fails its check (`ACCEPT_UNTRUSTED`).
+    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>], usage: KeyUsage) -> bool {
+        let Some((leaf, between)) = chain.split_first() else { return false };
+        self.accept_untrusted
+            && !self.anchors.is_empty()
+            && self.verify_chain(leaf, between, UnixTime::now(), usage).is_err()
+    }
+
+    pub(super) fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        if !self.anchors.is_empty() {
+            match self.verify_chain(leaf, between, now, usage) {
+                Err(_) if self.accept_untrusted => {}
+                judged => judged?,
+            }
+        }
+        if !self.names.is_empty() {
+            let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
+            if !self.names.iter().any(|name| name.matches(&facts)) {
+                return Err(Rejected::Name(all_names(&facts).into()).into());
+            }
+        }
+        let hash = digest(&SHA256, leaf);
+        let pinned = self.hashes.iter().any(|pin| pin == hash.as_ref())
+            || facts::spki_sha256(leaf).is_some_and(|key| self.keys.contains(&key));
+        if (!self.hashes.is_empty() || !self.keys.is_empty()) && !pinned {
+            return Err(Rejected::Pin.into());
+        }
+        Ok(())
+    }
+
+    fn verify_chain(
+        &self,
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let now = match self.allow_expired && (now.as_secs() as i64) > facts.not_after {
+            true => UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+                facts.not_after.max(0) as u64,
+            )),
+            false => now,
+        };
+        // A certificate that is itself listed is trusted as such (one that signed itself, say).
+        if self.trusted.iter().any(|trusted| trusted == leaf) {
+            return in_time(&facts, now);
+        }
+        let leaf = EndEntityCert::try_from(leaf).map_err(pki)?;
+        let lists: Vec<_> = self.revoked.iter().map(|list| list.clone().into()).collect();
+        let lists: Vec<&webpki::CertRevocationList<'_>> = lists.iter().collect();
+        let revocation = match RevocationOptionsBuilder::new(&lists) {
+            Ok(builder) if self.only_leaf_revocation => {
+                Some(builder.with_depth(webpki::RevocationCheckDepth::EndEntity).build())
+            }
+            Ok(builder) => Some(builder.build()),
+            Err(_) => None,
+        };
+        leaf.verify_for_usage(
+            self.algorithms.all,
+            &self.anchors,
+            between,
+            now,
+            usage,
+            revocation,
+            None,
+        )
+        .map(|_| ())
+        .map_err(pki)
+    }
+}
+
+/// As Envoy lists them.
+fn all_names(facts: &Certificate) -> String {
+    let lists = [&facts.dns_sans, &facts.uri_sans, &facts.email_sans, &facts.ip_sans];
+    lists.into_iter().flatten().map(|name| &**name).collect::<Vec<_>>().join(",_")
+}
+
+fn in_time(facts: &Certificate, now: UnixTime) -> Result<(), Error> {
+    let now = now.as_secs() as i64;
+    match () {
+        () if now < facts.not_before => Err(CertificateError::NotValidYet.into()),
+        () if now > facts.not_after => Err(CertificateError::Expired.into()),
+        () => Ok(()),
+    }
+}
+
+/// Which alert follows depends on the kind of the error.
+fn pki(error: webpki::Error) -> Error {
+    use webpki::Error as E;
+    let kind = match error {
+        E::BadDer | E::BadDerTime | E::TrailingData(_) => CertificateError::BadEncoding,
+        E::CertNotValidYet { .. } => CertificateError::NotValidYet,
+        E::CertExpired { .. } | E::InvalidCertValidity => CertificateError::Expired,
+        E::CertRevoked => CertificateError::Revoked,
+        E::UnknownIssuer => CertificateError::UnknownIssuer,
+        E::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        E::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+        E::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        _ => return Rejected::Chain.into(),
+    };
+    kind.into()
+}
+
+fn anchors(
+    trusted: &[CertificateDer<'static>],
+    faults: &mut Faults,
+) -> Option<Vec<TrustAnchor<'static>>> {
+    let anchor = |der| webpki::anchor_from_trusted_cert(der).map(|anchor| anchor.to_owned());
+    let found: Result<Vec<_>, _> = trusted.iter().map(anchor).collect();
+    found.map_err(|error| faults.add_at("trusted_ca", "unreadable", error.to_string())).ok()
+}
+
+fn revocation_lists(
+    message: &CertificateValidationContext,
+    faults: &mut Faults,
+) -> Option<Vec<OwnedCertRevocationList>> {
+    let Some(pem) = material::read(message.crl.as_ref(), "crl", faults) else {
+        return Some(Vec::new());
+    };
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
+    let lists = lists.map_err(|error| error.to_string()).and_then(|lists| {
+        let parse =
+            |list: CertificateRevocationListDer<'_>| OwnedCertRevocationList::from_der(&list);
+        lists.into_iter().map(parse).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())
+    });
+    lists.map_err(|why| faults.add_at("crl", "unreadable", why)).ok()
+}
+
+fn pins(
+    texts: &[String],
+    field: &str,
+    read: fn(&str) -> Option<[u8; 32]>,
+    faults: &mut Faults,
+) -> Vec<[u8; 32]> {
+    let mut pins = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match read(text) {
+            Some(pin) => pins.push(pin),
+            None => faults.item(field, index, |faults| {
+                faults.add("unreadable", "a SHA-256 is expected");
+            }),
+        }
+    }
+    pins
+}
+
+/// 64 digits, or pairs of them with colons between.
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
+    bytes?.try_into().ok()
+}
+
+fn from_base64(text: &str) -> Option<[u8; 32]> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+impl NameMatcher {
+    fn compile(message: &SubjectAltNameMatcher, faults: &mut Faults) -> Option<NameMatcher> {
+        let kind = SanType::try_from(message.san_type).unwrap_or(SanType::Unspecified);
+        if matches!(kind, SanType::Unspecified | SanType::OtherName) {
+            let why = "DNS, URI, EMAIL and IP_ADDRESS are supported";
+            faults.add_at("san_type", "unsupported", why);
+            return None;
+        }
+        let Some(matcher) = &message.matcher else {
+            faults.add_at("matcher", "missing", "a matcher is needed");
+            return None;
+        };
+        let exact = match &matcher.match_pattern {
+            Some(MatchPattern::Exact(name)) if kind == SanType::Dns => Some(name.as_str().into()),
+            _ => None,
+        };
+        let matcher = faults.field("matcher", |faults| StringMatcher::compile(matcher, faults));
+        Some(NameMatcher { kind, matcher, exact })
+    }
+
+    fn matches(&self, facts: &Certificate) -> bool {
+        let names = match self.kind {
+            SanType::Dns => &facts.dns_sans,
+            SanType::Uri => &facts.uri_sans,
+            SanType::Email => &facts.email_sans,
+            _ => &facts.ip_sans,
+        };
+        names.iter().any(|name| match &self.exact {
+            Some(exact) => covers(name, exact),
+            None => self.matcher.matches(name.as_bytes()),
+        })
+    }
+}
+
+/// Whether a certificate's DNS name, perhaps `*.example.com`, covers `name` (RFC 6125 section 6.4.3).
+pub(super) fn covers(pattern: &str, name: &str) -> bool {
+    if pattern.eq_ignore_ascii_case(name) {
+        return true;
+    }
+    match (pattern.strip_prefix("*."), name.split_once('.')) {
+        (Some(rest), Some((first, others))) => {
+            !first.is_empty() && rest.eq_ignore_ascii_case(others)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        assert!(covers("*.example.com", "a.Example.com") && covers("a.b", "A.B"));
+        for name in ["example.com", "a.b.example.com", ".example.com", "aexample.com"] {
+            assert!(!covers("*.example.com", name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pins_are_32_bytes() {
+        let hex = "00:11".to_owned() + &":ff".repeat(30);
+        assert_eq!(from_hex(&hex).map(|pin| (pin[1], pin[31])), Some((0x11, 0xff)));
+        assert_eq!(from_hex("00"), None);
+        assert_eq!(from_base64(&format!("{}=", "A".repeat(43))), Some([0; 32]));
+        assert_eq!(from_base64("AA"), None);
+    }
+}

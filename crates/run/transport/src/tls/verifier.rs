@@ -1,0 +1,126 @@
+//! How rustls asks for a certificate's validation, at either end.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use webpki::KeyUsage;
+
+use super::validation::Validation;
+
+/// Judges a host's certificate. Without a validation any is good, as in Envoy: the linter warns.
+#[derive(Debug)]
+pub(super) struct HostVerifier {
+    pub(super) validation: Option<Validation>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl HostVerifier {
+    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let validation = self.validation.as_ref();
+        validation.is_some_and(|validation| validation.forgives(chain, KeyUsage::server_auth()))
+    }
+}
+
+impl ServerCertVerifier for HostVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(validation) = &self.validation {
+            validation.verify(leaf, between, now, KeyUsage::server_auth())?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Judges a client's certificate.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    validation: Validation,
+    required: bool,
+    hints: Vec<DistinguishedName>,
+}
+
+impl ClientVerifier {
+    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
+        self.validation.forgives(chain, KeyUsage::client_auth())
+    }
+
+    pub(super) fn new(validation: Validation, required: bool) -> ClientVerifier {
+        let hint =
+            |anchor: &TrustAnchor<'_>| DistinguishedName::in_sequence(anchor.subject.as_ref());
+        let told = validation.anchors.iter().filter(|_| !validation.quiet);
+        let hints = told.map(hint).collect();
+        ClientVerifier { validation, required, hints }
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.validation.verify(leaf, between, now, KeyUsage::client_auth())?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.validation.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.validation.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.validation.algorithms.supported_schemes()
+    }
+}

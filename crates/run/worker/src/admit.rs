@@ -1,0 +1,156 @@
+//! A new connection, up to whoever serves it: listener filters look at its first bytes, then its filter
+//! chain is chosen.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use dragoman_listener::{Arrival, Inspected, Progress};
+use dragoman_net::{Buffer, Socket};
+use dragoman_types::Address;
+
+use crate::context::Worker;
+use crate::manager::WorkerListener;
+use crate::serve::{Admitted, serve};
+
+/// Takes a connection in. Its task is known to the listener by `id` until it ends.
+pub(crate) fn admit(
+    worker: &Rc<Worker>,
+    listener: &Rc<WorkerListener>,
+    socket: Socket,
+    (peer, local): (Address, Address),
+) {
+    let id = worker.next_id();
+    // A client of a pipe has no address of its own: it is known by the pipe's.
+    let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
+    let task = match listener.only_chain() {
+        Some(chain) => {
+            let (input, chain) = (Buffer::default(), chain.clone());
+            let (direct_remote, remote) = (peer.clone(), peer);
+            let server_name = None;
+            let admitted =
+                Admitted { id, socket, input, chain, server_name, direct_remote, remote, local };
+            // A panic ends its own connection only: the task is its boundary.
+            worker.reactor.spawn(serve(worker.clone(), listener.clone(), admitted))
+        }
+        None => {
+            let arrival = Arrival::new(local, peer);
+            let waiting = Waiting::new(worker, listener, id);
+            worker.reactor.spawn(waiting.choose(socket, arrival))
+        }
+    };
+    listener.connections.borrow_mut().insert(id, task);
+}
+
+/// A connection that has no chain yet.
+struct Waiting {
+    worker: Rc<Worker>,
+    listener: Rc<WorkerListener>,
+    id: u64,
+    /// Its task is another's now.
+    admitted: bool,
+}
+
+/// The filters' verdict.
+enum Seen {
+    Through,
+    /// A filter turned the connection away.
+    Refused,
+    /// The peer ended, or failed.
+    Ended,
+    TimeOver,
+}
+
+impl Waiting {
+    fn new(worker: &Rc<Worker>, listener: &Rc<WorkerListener>, id: u64) -> Waiting {
+        listener.stats.downstream_pre_cx_active.inc();
+        Waiting { worker: worker.clone(), listener: listener.clone(), id, admitted: false }
+    }
+
+    async fn choose(mut self, mut socket: Socket, mut arrival: Arrival) {
+        let mut input = Buffer::default();
+        let stats = &self.listener.stats;
+        match self.inspect(&mut socket, &mut input, &mut arrival).await {
+            Seen::Through => {}
+            Seen::Refused => return stats.downstream_listener_filter_error.inc(),
+            Seen::Ended => return stats.downstream_listener_filter_remote_close.inc(),
+            Seen::TimeOver => {
+                stats.downstream_pre_cx_timeout.inc();
+                if !self.listener.shared.filters.continue_on_timeout {
+                    return;
+                }
+            }
+        }
+        let Some(chain) = self.listener.find_chain(&arrival).cloned() else {
+            return stats.no_filter_chain_match.inc();
+        };
+        let admitted = Admitted {
+            id: self.id,
+            socket,
+            input,
+            chain,
+            server_name: arrival.server_name,
+            direct_remote: arrival.direct_source,
+            remote: arrival.source,
+            local: arrival.destination,
+        };
+        // Another task: what was needed until here needn't live as long as the connection.
+        let serving = serve(self.worker.clone(), self.listener.clone(), admitted);
+        let task = self.worker.reactor.spawn(serving);
+        self.listener.connections.borrow_mut().insert(self.id, task);
+        self.admitted = true;
+    }
+
+    /// Asks the filters in their order, each until it's through.
+    async fn inspect(
+        &self,
+        socket: &mut Socket,
+        input: &mut Buffer,
+        arrival: &mut Arrival,
+    ) -> Seen {
+        let filters = &self.listener.shared.filters;
+        let limit = filters.timeout;
+        let until = limit.map(|limit| self.worker.clock.read().after(limit));
+        let mut deadline = self.worker.reactor.deadline();
+        for filter in &filters.list {
+            let mut progress = Progress::default();
+            loop {
+                let data = input.data();
+                let wanted = match filter.inspect(data, &mut progress, arrival, self.worker.index) {
+                    Inspected::More { until } => until,
+                    Inspected::Done { consumed } => {
+                        input.consume(consumed);
+                        break;
+                    }
+                    Inspected::Close(_) => return Seen::Refused,
+                };
+                while input.len() < wanted {
+                    let limit = filter.max_bytes().max(wanted);
+                    let read = poll_fn(|cx| {
+                        let room = input.room(&self.worker.buffers, limit);
+                        match socket.poll_read(cx, room) {
+                            Poll::Ready(read) => Poll::Ready(Some(read)),
+                            Poll::Pending => deadline.poll_at(cx, until).map(|()| None),
+                        }
+                    });
+                    match read.await {
+                        Some(Ok(n)) if n > 0 => input.filled(n),
+                        Some(_) => return Seen::Ended,
+                        None => return Seen::TimeOver,
+                    }
+                }
+            }
+        }
+        Seen::Through
+    }
+}
+
+/// However it ends: by its chain, by a filter, with its listener.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.listener.stats.downstream_pre_cx_active.dec();
+        if !self.admitted {
+            self.listener.connections.borrow_mut().remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+# /// script
+# dependencies = ["cryptography"]
+# ///
+"""Makes every key and certificate of this folder anew; what it wrote is committed.
+
+    pip install cryptography && python tests/differential/files/tls/make.py
+
+NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
+fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
+client-revoked, b-locked.key wants the password "secret", tickets.key encrypts session tickets.
+Committed, so that both proxies of a run, and two runs, get the same bytes. They protect nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+HERE = Path(__file__).resolve().parent
+START = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(2124, 1, 1, tzinfo=datetime.UTC)
+SOON_OVER = datetime.datetime(2024, 2, 1, tzinfo=datetime.UTC)
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass
+class Issued:
+    """A certificate, its key, and the certificates that go with it."""
+
+    key: Key
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+
+def subject(common_name: str, organization: str = "Dragoman") -> x509.Name:
+    """A name of two parts; `organization` can hold what needs quoting."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def san(text: str) -> x509.GeneralName:
+    """dns:…, uri:…, ip:… or email:… as a GeneralName."""
+    kind, _, value = text.partition(":")
+    kinds = {"dns": x509.DNSName, "uri": x509.UniformResourceIdentifier, "email": x509.RFC822Name}
+    return x509.IPAddress(ipaddress.ip_address(value)) if kind == "ip" else kinds[kind](value)
+
+
+def builder(
+    name: x509.Name, key: Key, issuer: Issued | None, end: datetime.datetime
+) -> x509.CertificateBuilder:
+    """What every certificate here has; self-signed without an issuer."""
+    signer = issuer.key if issuer else key
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer.certificate.subject if issuer else name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(START)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
+        )
+    )
+
+
+def key_usage(*uses: str) -> x509.KeyUsage:
+    """A KeyUsage with only `uses` set."""
+    known = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+             "key_agreement", "key_cert_sign", "crl_sign", "encipher_only",
+             "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{use: use in uses for use in known})
+
+
+def authority(common_name: str, issuer: Issued | None = None) -> Issued:
+    """A CA; an intermediate one when it has an issuer."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        builder(subject(common_name), key, issuer, END)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .add_extension(key_usage("key_cert_sign", "crl_sign"), True)
+        .sign(issuer.key if issuer else key, hashes.SHA256())
+    )
+    return Issued(key, certificate)
+
+
+def leaf(
+    name: x509.Name,
+    sans: Sequence[str],
+    issuer: Issued,
+    *,
+    client: bool = False,
+    use_rsa: bool = False,
+    end: datetime.datetime = END,
+    chain: tuple[x509.Certificate, ...] = (),
+) -> Issued:
+    """A certificate for a server, or for a client."""
+    key: Key = (
+        rsa.generate_private_key(65537, 2048)
+        if use_rsa
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+    uses = ("digital_signature", "key_encipherment") if use_rsa else ("digital_signature",)
+    made = (
+        builder(name, key, issuer, end)
+        .add_extension(x509.BasicConstraints(False, None), True)
+        .add_extension(key_usage(*uses), True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), False)
+    )
+    if sans:
+        made = made.add_extension(x509.SubjectAlternativeName([san(text) for text in sans]), False)
+    return Issued(key, made.sign(issuer.key, hashes.SHA256()), chain)
+
+
+def everything() -> dict[str, Issued]:
+    """By the names of their files."""
+    ca, other = authority("Test CA"), authority("Other CA")
+    middle = authority("Intermediate CA", ca)
+    return {"ca": ca, "other-ca": other, **servers(ca, other), **clients(ca, other, middle)}
+
+
+def servers(ca: Issued, other: Issued) -> dict[str, Issued]:
+    """What listeners and origins show."""
+    name, sans = subject("a.example.com"), ["dns:a.example.com"]
+    return {
+        "a-ecdsa": leaf(name, sans, ca),
+        "a-rsa": leaf(name, sans, ca, use_rsa=True),
+        "a-other": leaf(name, sans, other),
+        "a-expired": leaf(name, sans, ca, end=SOON_OVER),
+        "b": leaf(subject("b.example.com"), ["dns:b.example.com"], ca),
+        "wild": leaf(subject("*.wild.example.com"), ["dns:*.wild.example.com"], ca),
+        "ip": leaf(subject("by address"), ["ip:127.0.0.1"], ca),
+        "spiffe": leaf(subject("by URI"), ["uri:spiffe://example.com/server"], ca),
+        "cn-only": leaf(name, [], ca),
+    }
+
+
+def clients(ca: Issued, other: Issued, middle: Issued) -> dict[str, Issued]:
+    """What clients, and the proxy towards origins, show."""
+    name = subject("client.example.com")
+    sans = ["dns:client.example.com", "uri:spiffe://example.com/client"]
+    odd = subject('odd "name"', "Commas, and; semicolons")
+    odd_sans = ["dns:one.example.com", "dns:two.example.com", "uri:urn:x,y;z"]
+    by_address = ["ip:10.1.2.3", "email:a@example.com"]
+    chain = (middle.certificate,)
+    return {
+        "client": leaf(name, sans, ca, client=True),
+        "client-rsa": leaf(name, sans, ca, client=True, use_rsa=True),
+        "client-other": leaf(name, sans, other, client=True),
+        "client-expired": leaf(name, sans, ca, client=True, end=SOON_OVER),
+        "client-revoked": leaf(name, sans, ca, client=True),
+        "client-ip": leaf(subject("by address"), by_address, ca, client=True),
+        "client-bare": leaf(subject("bare"), [], ca, client=True),
+        "client-odd": leaf(odd, odd_sans, ca, client=True),
+        "client-deep": leaf(subject("deep"), sans, middle, client=True, chain=chain),
+    }
+
+
+def fingerprints(certificate: x509.Certificate) -> tuple[str, str]:
+    """SHA-256 of the whole certificate in hex, and of its public key in base64."""
+    public = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    whole = certificate.public_bytes(serialization.Encoding.DER)
+    spki = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
+    return hashlib.sha256(whole).hexdigest(), spki
+
+
+def key_pem(key: Key, encryption: serialization.KeySerializationEncryption) -> bytes:
+    """A key as its file has it."""
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, encryption)
+
+
+def revocations(ca: Issued, revoked: Issued) -> bytes:
+    """The CA's list, with one certificate on it."""
+    entry = x509.RevokedCertificateBuilder().serial_number(revoked.certificate.serial_number)
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.certificate.subject)
+        .last_update(START)
+        .next_update(END)
+        .add_revoked_certificate(entry.revocation_date(START).build())
+        .add_extension(x509.CRLNumber(1), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), False
+        )
+    )
+    return made.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def main() -> None:
+    """Writes the folder."""
+    lines = ["# Made by make.py."]
+    made = everything()
+    for name, issued in made.items():
+        pem = [c.public_bytes(serialization.Encoding.PEM)
+               for c in (issued.certificate, *issued.chain)]  # fmt: skip
+        (HERE / f"{name}.pem").write_bytes(b"".join(pem))
+        key = key_pem(issued.key, serialization.NoEncryption())
+        (HERE / f"{name}.key").write_bytes(key)
+        whole, spki = fingerprints(issued.certificate)
+        lines.append(f'{name}: {{sha256: "{whole}", spki: "{spki}"}}')
+    locked = key_pem(made["b"].key, serialization.BestAvailableEncryption(b"secret"))
+    (HERE / "b-locked.key").write_bytes(locked)
+    (HERE / "ca.crl").write_bytes(revocations(made["ca"], made["client-revoked"]))
+    (HERE / "tickets.key").write_bytes(os.urandom(80))
+    (HERE / "fingerprints.yaml").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
