@@ -21,6 +21,7 @@ pub fn substitution(bytes: &[u8]) {
         remote_ip: "".into(),
         direct_remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
         remote: Address::Ip((Ipv4Addr::LOCALHOST, 1).into()),
+        direct_local: Address::Ip((Ipv4Addr::LOCALHOST, 2).into()),
         local: Address::Ip((Ipv4Addr::LOCALHOST, 2).into()),
         listener: "l".into(),
         accepted_at: now,

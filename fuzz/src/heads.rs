@@ -199,6 +199,7 @@ static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     remote_ip: "".into(),
     direct_remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
     remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),
+    direct_local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     listener: "l".into(),
     accepted_at: Moment::START,

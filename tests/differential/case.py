@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 
 from .content import CaseError, CaseLoader
+from .raw import TALKS
 from .script import check_step
 from .tls import check_tls
-from .transport import dress, tls_socket
+from .transport import dress, tcp_clusters, tls_socket, write_log
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases"
@@ -27,10 +28,21 @@ KEYS = {
 CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
     "router", "access_log", "bootstrap", "full", "tls", "chains", "default_chain", "tls_inspector",
+    "tcp", "proxy_protocol",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
-             "client_lacks", "log_has", "refused"}  # fmt: skip
+             "client_has", "client_lacks", "log_has", "refused"}  # fmt: skip
+STAT_GROUPS = {
+    "tcp": [
+        "tcp.ingress.downstream_cx_*total", "tcp.ingress.downstream_cx_[!rt]*",
+        "tcp.ingress.[!d]*",
+        *(f"cluster.origin.upstream_cx_{name}" for name in (
+            "total", "active", "destroy*", "connect_fail", "connect_timeout",
+            "connect_attempts_exceeded", "none_healthy", "overflow", "?x_bytes_total",
+        )),
+    ],
+}  # fmt: skip
 CLUSTER_TYPES = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -54,6 +66,24 @@ class Case:
         """How the origin of that name speaks TLS, if it does."""
         wanted: dict[str, Any] | None = self.origins.get(name, {}).get("tls")
         return wanted
+
+    def talks(self, name: str) -> str:
+        """What the origin of that name does with what it gets: an echo behind `tcp:`."""
+        default = "echo" if name in tcp_clusters(self.config) else "http"
+        wanted: str = self.origins.get(name, {}).get("talks", default)
+        return wanted
+
+    @property
+    def stats(self) -> list[str]:
+        """The patterns of statistics to compare, groups written out."""
+        wanted = self.compare.get("stats", [])
+        return [name for pattern in wanted for name in STAT_GROUPS.get(pattern, [pattern])]
+
+    @property
+    def raw(self) -> bool:
+        """Whether clients speak no HTTP, unless a step says so."""
+        chains = self.config.get("chains", [])
+        return "tcp" in self.config or (chains != [] and all("tcp" in chain for chain in chains))
 
 
 @functools.cache
@@ -98,9 +128,11 @@ def _check(data: Any) -> None:
     if "tls" in data:
         check_tls(data["tls"])
     for name, origin in (data.get("origins") or {}).items():
-        if set(origin) != {"tls"}:
-            raise CaseError(f"origin {name}: `tls` is all that can be said of it")
-        check_tls(origin["tls"])
+        if set(origin) - {"tls", "talks"} or origin.get("talks", "http") not in TALKS:
+            raise CaseError(
+                f"origin {name}: `tls` and `talks: {'|'.join(TALKS)}` can be said of it"
+            )
+        check_tls(origin.get("tls", False))
     for step in data["script"]:
         check_step(step)
     if data.get("differs") and not data.get("must"):
@@ -140,7 +172,7 @@ def bootstrap(case: Case) -> dict[str, Any]:
     hcm["http_filters"][0]["typed_config"] = merge(
         hcm["http_filters"][0]["typed_config"], config.get("router", {})
     )
-    _access_log(hcm, config.get("access_log"))
+    write_log(hcm, config.get("access_log"))
     manager["typed_config"] = merge(hcm, config.get("hcm", {}))
     dress(listener, config)
     static["listeners"][0] = merge(listener, config.get("listener", {}))
@@ -156,20 +188,6 @@ def _routes(route_config: dict[str, Any], config: dict[str, Any]) -> None:
     if "virtual_hosts" in config:
         route_config["virtual_hosts"] = config["virtual_hosts"]
     route_config.update(merge(route_config, config.get("route_config", {})))
-
-
-def _access_log(hcm: dict[str, Any], wanted: Any) -> None:
-    if wanted is None:
-        return
-    if isinstance(wanted, list):
-        hcm["access_log"] = wanted
-        return
-    logger = hcm["access_log"][0]["typed_config"]
-    del logger["log_format"]
-    if isinstance(wanted, str):
-        logger["log_format"] = {"text_format_source": {"inline_string": wanted}}
-    else:
-        logger.update(wanted)
 
 
 def _cluster(wanted: Any) -> dict[str, Any]:

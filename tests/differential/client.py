@@ -12,6 +12,7 @@ from typing import Any
 
 from .framing import Incomplete, parse
 from .origin import reset
+from .raw import Ends, look_for_reset, pump
 from .tls import Alerted, HandshakeFailed, TlsStream, make_context
 
 LIMIT = 5.0
@@ -30,10 +31,12 @@ def request_methods(sent: bytes) -> list[str]:
 
 
 class Connection:
-    """One client connection to the proxy under test."""
+    """One client connection to the proxy under test. `raw` ones don't carry HTTP."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, raw: bool = False) -> None:
         self.name = name
+        self.raw = raw
+        self.ends = Ends()
         self.received = bytearray()
         self.end = "open"
         self.parsed = 0
@@ -96,7 +99,7 @@ class Connection:
         assert self._reader is not None
         ended = "closed by proxy"
         try:
-            while data := await self._reader.read(65536):
+            while data := await pump(self._reader, self._writer, self.ends):
                 self.received += data
                 self._changed.set()
         except Alerted as alert:
@@ -118,20 +121,27 @@ class Connection:
         try:
             self._writer.write(data)
             await asyncio.wait_for(self._writer.drain(), LIMIT)
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
+            self.ends.note("RST received")
+        except TimeoutError:
             pass
 
-    async def wait(self, done: Callable[[], bool], what: str, limit: float = LIMIT) -> bool:
-        """Until `done()`; False (and a note in the transcript) when `limit` seconds pass."""
-        deadline = asyncio.get_running_loop().time() + limit
+    async def wait(self, done: Callable[[], bool], what: str, poll: float = LIMIT) -> bool:
+        """Until `done()`; False (and a note in the transcript) when LIMIT seconds pass.
+
+        `poll` is how often to look where nothing here would tell of a change.
+        """
+        deadline = asyncio.get_running_loop().time() + LIMIT
         while not done():
             self._changed.clear()
             left = deadline - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait_for(self._changed.wait(), max(left, 0))
+                await asyncio.wait_for(self._changed.wait(), max(min(left, poll), 0))
             except TimeoutError:
                 if done():
                     return True
+                if left > poll:
+                    continue
                 self.notes.append(f"gave up waiting for {what}")
                 return False
         return True
@@ -160,15 +170,24 @@ class Connection:
         """Sends FIN and keeps reading."""
         assert self._writer is not None
         if not self.ended:
-            self._writer.write_eof()
             self.end = "half-closed by client"
+        elif not self.raw:
+            return
+        self.ends.note("FIN sent")
+        self._writer.write_eof()
 
     def reset(self) -> None:
         """Closes with RST."""
         assert self._writer is not None
         if not self.ended:
             self.end = "reset by client"
+        self.ends.note("RST sent")
         reset(self._writer)
+
+    def look(self) -> str:
+        """How a raw connection's two sides ended, as of now."""
+        look_for_reset(self.ends, self._writer)
+        return str(self.ends)
 
     def close(self) -> None:
         """Closes; the recorded end says who was first."""
@@ -176,6 +195,7 @@ class Connection:
             return
         if self.end in ("open", "half-closed by client"):
             self.end = "closed by client" if self.end == "open" else self.end
+        self.ends.note("closed")
         self._writer.close()
         if self._pump:
             self._pump.cancel()

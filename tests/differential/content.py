@@ -9,6 +9,7 @@ Must not know what the bytes mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 import yaml
@@ -73,4 +74,24 @@ def _piece(piece: Mapping[str, Any]) -> bytes:
         return bytes.fromhex(piece["hex"])
     if set(piece) == {"repeat", "times"}:
         return _plain(piece["repeat"]) * int(piece["times"])
-    raise CaseError(f"unknown piece {dict(piece)!r}; known: raw, chunk, hex, repeat+times")
+    if set(piece) == {"proxy_v2"}:
+        return _proxy_v2(**piece["proxy_v2"])
+    known = "raw, chunk, hex, repeat+times, proxy_v2"
+    raise CaseError(f"unknown piece {dict(piece)!r}; known: {known}")
+
+
+def _proxy_v2(source: str = "", to: str = "", tlvs: str = "", command: int = 1) -> bytes:
+    """A PROXY header of version 2: address and port of both ends (or neither: AF_UNSPEC).
+
+    `tlvs` in hex stand behind the addresses; command 0 is LOCAL.
+    """
+    body, family = b"", 0
+    if source:
+        ends = [end.rpartition(":") for end in (source, to)]
+        addresses = [ip_address(address.strip("[]")) for address, _, _ in ends]
+        family = 0x11 if addresses[0].version == 4 else 0x21
+        body = b"".join(address.packed for address in addresses)
+        body += b"".join(int(port).to_bytes(2, "big") for _, _, port in ends)
+    body += bytes.fromhex(tlvs)
+    signature = bytes.fromhex("0d0a0d0a000d0a515549540a")
+    return signature + bytes([0x20 | command, family]) + len(body).to_bytes(2, "big") + body

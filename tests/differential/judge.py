@@ -45,6 +45,9 @@ def unmet(case: Case, seen: Observation, skip: tuple[str, ...] = ()) -> list[str
     for text in must.get("origin_lacks", []):
         if text.encode("latin-1") in seen.origin_bytes:
             faults.append(f"the origin saw {text!r}")
+    for text in must.get("client_has", []):
+        if text.encode("latin-1") not in seen.client_bytes:
+            faults.append(f"the client never got {text!r}")
     for text in must.get("client_lacks", []):
         if text.encode("latin-1") in seen.client_bytes:
             faults.append(f"the client got {text!r}")

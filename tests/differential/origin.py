@@ -17,9 +17,10 @@ from typing import Any
 
 from .content import CaseError, to_bytes
 from .framing import Incomplete, parse
+from .raw import TALKS, Ends, look_for_reset, pump
 from .tls import Alerted, HandshakeFailed, TlsStream, make_context
 
-ACTIONS = ("close", "cut", "reset", "half_close", "hang")
+ACTIONS = ("close", "cut", "reset", "half_close", "hang", "listen")
 
 
 def reset(writer: asyncio.StreamWriter | TlsStream) -> None:
@@ -51,11 +52,15 @@ class FullListener:
 
 @dataclass
 class Answer:
-    """What the origin does on connect, once a request's head is in, once it is complete."""
+    """What the origin does on connect, once a request's head is in, once it is complete.
+
+    Without HTTP, `complete` comes once `after` more bytes are there.
+    """
 
     complete: list[Any] = field(default_factory=list)
     head: list[Any] = field(default_factory=list)
     connect: list[Any] = field(default_factory=list)
+    after: int = 1
 
 
 @dataclass
@@ -68,18 +73,36 @@ class Upstream:
     end: str = "open"
     parsed: int = 0
     tls: str = ""
+    ends: Ends = field(default_factory=Ends)
+    raw: bool = False
+    listening: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a side has ended; of a raw connection, whether the proxy's has."""
+        return self.ends.received if self.raw else self.end != "open"
+
+    def look(self) -> str:
+        """How a raw connection's two sides ended, as of now."""
+        look_for_reset(self.ends, self.writer)
+        return str(self.ends)
 
 
 class Origin:
     """Listens on 127.0.0.1:`port`, or on a Unix socket at `path`.
 
-    `name` is what its default answer says; `tls` makes it speak TLS.
+    `name` is what its default answer says; `tls` makes it speak TLS. It talks HTTP, sends back what
+    it gets and ends when its peer does (`echo`), says only what it is told (`quiet`), or doesn't
+    even read before it is told to `listen` (`deaf`).
     """
 
     def __init__(
-        self, name: str, port: int = 0, path: str = "", tls: dict[str, Any] | None = None
-    ) -> None:
+        self, name: str, port: int = 0, path: str = "", tls: dict[str, Any] | None = None,
+        talks: str = "http",
+    ) -> None:  # fmt: skip
+        assert talks in TALKS
         self.name = name
+        self.talks = talks
         self.port = port
         self.path = path
         self.connections: list[Upstream] = []
@@ -113,12 +136,15 @@ class Origin:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        connection = Upstream(len(self.connections) + 1, writer)
+        connection = Upstream(len(self.connections) + 1, writer, raw=self.talks != "http")
         self.connections.append(connection)
         self._touch()
         try:
             stream = await self._shake_hands(connection, reader, writer)
-            await self._converse(connection, stream)
+            if connection.raw:
+                await self._talk(connection, stream)
+            else:
+                await self._converse(connection, stream)
         except HandshakeFailed:
             connection.end = "closed in the handshake"
             writer.close()
@@ -164,6 +190,30 @@ class Origin:
             self._touch()
             await self._answer(connection)
 
+    async def _talk(self, connection: Upstream, reader: asyncio.StreamReader | TlsStream) -> None:
+        """What `_converse` is, without HTTP: answers where some are queued, else an echo."""
+        if self.answers and self.answers[0].connect:
+            await self.play(connection, self.answers.popleft().connect)
+        if self.talks == "deaf":
+            await connection.listening.wait()
+        while data := await pump(reader, connection.writer, connection.ends):
+            connection.received += data
+            self._touch()
+            if not self.answers and self.talks == "echo":
+                connection.writer.write(data)
+                await connection.writer.drain()
+            while self.answers and self._has(connection, self.answers[0].after):
+                answer = self.answers.popleft()
+                connection.parsed += answer.after
+                await self.play(connection, answer.complete)
+        if connection.end == "open" and self.talks == "echo":
+            self._act(connection, "close")
+        self._touch()
+
+    @staticmethod
+    def _has(connection: Upstream, more: int) -> bool:
+        return len(connection.received) - connection.parsed >= more
+
     async def _answer(self, connection: Upstream) -> None:
         while connection.end == "open":
             rest = bytes(connection.received[connection.parsed :])
@@ -205,13 +255,19 @@ class Origin:
             raise CaseError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
         if action == "close":
             connection.end = "closed by origin"
+            connection.ends.note("closed")
             connection.writer.close()
         elif action == "cut":  # under TLS: without close_notify
             connection.end = "closed by origin"
+            connection.ends.note("closed")
             connection.writer.transport.close()
+        elif action == "listen":
+            connection.listening.set()
         elif action == "reset":
             connection.end = "reset by origin"
+            connection.ends.note("RST sent")
             reset(connection.writer)
         elif action == "half_close":
             connection.end = "half-closed by origin"
+            connection.ends.note("FIN sent")
             connection.writer.write_eof()

@@ -118,7 +118,7 @@ def _as_expected(case: Case, seen: Observation, expected: Observation | None) ->
 async def read_admin(stage: Stage, proxy: Proxy, seen: Observation) -> None:
     """Counters after traffic and chosen admin answers."""
     compare, masks = stage.case.compare, stage.masks
-    wanted = compare.get("stats", [])
+    wanted = stage.case.stats
     if wanted:
         stats = await settled_stats(proxy, stage.tag, wanted)
         lines = [masks.text(f"{name}: {value}") for name, value in sorted(stats.items())]

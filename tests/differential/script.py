@@ -14,16 +14,18 @@ from typing import Any
 from .client import Connection
 from .content import CaseError, to_bytes
 from .origin import Answer, Origin
+from .proxy import http_get
 from .tls import check_tls
 
 Step = dict[str, Any]
 VERBS = (
     "get", "request", "send", "receive", "prepare", "half_close", "close", "reset", "pause_ms",
-    "wait", "origin_does", "connect",
+    "wait", "origin_does", "connect", "admin", "listen",
 )  # fmt: skip
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
     "times", "method", "version", "host", "headers", "connection", "each", "tls", "from",
+    "answer_after", "raw", "first", "deaf",
 }  # fmt: skip
 WAIT_LIMIT = 5.0
 
@@ -62,11 +64,17 @@ class Player:
     """Runs one script against one proxy. `connections` and `origins` hold what was seen."""
 
     def __init__(
-        self, where: int | str, origins: dict[str, Origin], tls: dict[str, Any] | None = None
+        self,
+        where: int | str,
+        origins: dict[str, Origin],
+        tls: dict[str, Any] | None = None,
+        raw: bool = False,
     ) -> None:
         self.where = where
         self.origins = origins
         self.tls = tls
+        self.raw = raw
+        self.admin_port = 0
         self.connections: dict[str, Connection] = {}
 
     async def play(self, script: list[Step]) -> None:
@@ -96,13 +104,17 @@ class Player:
 
     async def _connection(self, name: str, step: Step) -> Connection:
         if name not in self.connections:
-            connection = self.connections[name] = Connection(name)
+            connection = self.connections[name] = Connection(name, step.get("raw", self.raw))
             await connection.open(self.where, step.get("from"))
+            if "first" in step:
+                await connection.send(to_bytes(step["first"]))
+                connection.sent.clear()  # no part of the conversation
             tls = step.get("tls", False if self.tls is None else {})
             if tls is not False:
                 wanted = {**(self.tls or {}), **tls}
                 await connection.start_tls(wanted, self.connections.get(wanted.get("resume", "")))
-            connection.listen()
+            if not step.get("deaf"):
+                connection.listen()
         return self.connections[name]
 
     def _origin(self, step: Step) -> Origin:
@@ -113,6 +125,7 @@ class Player:
             complete=parts_of(step.get("answer")),
             head=parts_of(step.get("answer_at_head")),
             connect=parts_of(step.get("answer_on_connect")),
+            after=step.get("answer_after", 1),
         )
         if answer.complete or answer.head or answer.connect:
             self._origin(step).answers.append(answer)
@@ -141,11 +154,17 @@ class Player:
                 await connection.wait(connection.take_response, "a response")
         elif what == "close":
             await connection.wait(lambda: connection.ended, "the proxy to close")
+        elif what == "reset":
+            await connection.wait(lambda: "RST received" in connection.look(), "a RST", poll=0.02)
         elif isinstance(what, dict) and "text" in what:
             text = to_bytes({"raw": what["text"]})
             await connection.wait(lambda: text in connection.received, f"{what['text']!r}")
+        elif isinstance(what, dict) and "bytes" in what:
+            size = what["bytes"]
+            await connection.wait(lambda: len(connection.received) >= size, f"{size} bytes")
         else:
-            raise CaseError(f"cannot expect {what!r}: response, close, nothing or {{text: ...}}")
+            known = "response, close, reset, nothing, {text: ...} or {bytes: ...}"
+            raise CaseError(f"cannot expect {what!r}: {known}")
 
     async def _connect(self, step: Step) -> None:
         self._answer(step)
@@ -155,6 +174,7 @@ class Player:
         connection = await self._connection(step.get("client", "c1"), step)
         self._answer(step)
         await connection.send(to_bytes(step["send"]))
+        await self._expect(connection, step.get("expect", "nothing"), step)
 
     async def _receive(self, step: Step) -> None:
         connection = await self._connection(step.get("client", "c1"), step)
@@ -173,6 +193,9 @@ class Player:
     async def _reset(self, step: Step) -> None:
         (await self._connection(step["reset"], step)).reset()
 
+    async def _listen(self, step: Step) -> None:
+        self.connections[step["listen"]].listen()
+
     async def _pause_ms(self, step: Step) -> None:
         await asyncio.sleep(step["pause_ms"] / 1000)
 
@@ -181,17 +204,22 @@ class Player:
         connection = origin.connections[step.get("connection", len(origin.connections)) - 1]
         await origin.play(connection, parts_of(step["origin_does"]))
 
+    async def _admin(self, step: Step) -> None:
+        await http_get(self.admin_port, step["admin"], verb="POST")
+
     async def _wait(self, step: Step) -> None:
         """Until the origin has seen what the step says; running out is left to the comparison."""
         origin, wanted = self._origin(step), step["wait"]
         text = to_bytes({"raw": wanted.get("text", "")})
         deadline = asyncio.get_running_loop().time() + wanted.get("limit", WAIT_LIMIT)
         while asyncio.get_running_loop().time() < deadline:
-            ended = [c for c in origin.connections if c.end != "open"]
+            ended = [c for c in origin.connections if c.ended]
+            size = sum(len(c.received) for c in origin.connections)
             if (
                 origin.requests >= wanted.get("requests", 0)
                 and len(origin.connections) >= wanted.get("connections", 0)
                 and len(ended) >= wanted.get("ended", 0)
+                and size >= wanted.get("bytes", 0)
                 and (not text or any(text in c.received for c in origin.connections))
             ):
                 return

@@ -18,8 +18,9 @@ from typing import Any
 import yaml
 
 from .case import Case, bootstrap, fill, placeholders
+from .client import Connection
 from .normalise import Normaliser
-from .origin import FullListener, Origin
+from .origin import FullListener, Origin, Upstream
 from .script import Player
 from .transcript import Observation, show_client, show_origin
 
@@ -66,10 +67,12 @@ async def open_origins(
         kind, _, of = name.partition(":")
         if kind == "port":
             known[name] = free_port(keep)
-            origins[of] = Origin(of, known[name], tls=case.origin_tls(of))
+            origins[of] = Origin(of, known[name], tls=case.origin_tls(of), talks=case.talks(of))
         elif kind == "socket":
             known[name] = f"{folder}/{of}.sock"
-            origins[of] = Origin(of, path=known[name], tls=case.origin_tls(of))
+            origins[of] = Origin(
+                of, path=known[name], tls=case.origin_tls(of), talks=case.talks(of)
+            )
         elif kind == "text":
             known[name] = (FILES / "tls" / of).read_text("ascii")
         elif kind in ("sha256", "spki"):
@@ -117,7 +120,8 @@ class Stage:
         self.masks = Normaliser(ports, self.case.compare.get("mask"), hidden)
         on_socket = "listener_socket" in placeholders(config)
         where = self.known["listener_socket" if on_socket else "listener_port"]
-        self.player = Player(where, self.origins, self.case.tls)
+        self.player = Player(where, self.origins, self.case.tls, self.case.raw)
+        self.player.admin_port = self.known["admin_port"]
 
     async def close(self) -> None:
         """Closes clients, origins and claims on ports."""
@@ -142,24 +146,22 @@ class Stage:
     def sizes(self) -> list[tuple[int, str, str]]:
         """How much came on every connection and how each ended: cheap to compare."""
         upstreams = [c for origin in self.player.origins.values() for c in origin.connections]
-        return [(len(c.received), c.end, c.tls) for c in self.player.connections.values()] + [
-            (len(c.received), c.end, c.tls) for c in upstreams
-        ]
+        ends: list[Connection | Upstream] = [*self.player.connections.values(), *upstreams]
+        return [(len(c.received), c.end + c.look(), c.tls) for c in ends]
 
 
 def separable(case: Case) -> bool:
     """Whether a case can share a process: nothing of it is seen or set process-wide."""
-    own: tuple[str, ...] = ("http.ingress.", "cluster.origin.")
+    own: tuple[str, ...] = ("http.ingress.", "tcp.ingress.", "cluster.origin.")
     if prefix := case.config.get("listener", {}).get("stat_prefix"):
         own += (f"listener.{prefix}.",)
-    shared_stats = [
-        pattern for pattern in case.compare.get("stats", []) if not pattern.startswith(own)
-    ]
+    shared_stats = [pattern for pattern in case.stats if not pattern.startswith(own)]
     return not (
         shared_stats
         or case.compare.get("admin")
         or case.compare.get("admin_status")
         or case.must.get("refused")
+        or any("admin" in step for step in case.script)
         or {"full", "bootstrap"} & set(case.config)
         or "cluster_header" in json.dumps(case.config)
         or "alt_stat_name" in json.dumps(case.config)

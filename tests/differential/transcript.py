@@ -13,9 +13,10 @@ from .client import Connection, request_methods
 from .framing import Incomplete, Kind, Message, parse, parse_fields, read_chunked, split_lines
 from .hello import shown_in_clear
 from .normalise import Normaliser
-from .origin import Origin
+from .origin import Origin, Upstream
 
 SHOWN_BODY = 400
+LARGE = 100_000  # nothing is masked in what is longer: that would take seconds
 
 
 @dataclass
@@ -36,6 +37,9 @@ class Observation:
 
 def show_bytes(data: bytes, masks: Normaliser) -> str:
     """Bytes as one line of text: escapes visible, long ones cut but told apart by their hash."""
+    if len(data) > LARGE:
+        start = data[:60].decode("latin-1").encode("unicode_escape").decode("ascii")
+        return f"{start}… ({len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:12]})"
     text = masks.text(data.decode("latin-1"))
     shown = text.encode("unicode_escape").decode("ascii")
     if len(shown) > SHOWN_BODY:
@@ -86,13 +90,22 @@ def _chunks_so_far(data: bytes) -> bytes:
     return data
 
 
-def shown_end(end: str) -> str:
-    """How a connection ended, as compared.
+def show_raw(data: bytes, masks: Normaliser) -> list[str]:
+    """The bytes of a connection that carries no HTTP."""
+    if in_clear := shown_in_clear(data):
+        return [f"  TLS: {in_clear}"]
+    return [f"  {len(data)} bytes: {show_bytes(data, masks)}"]
+
+
+def shown_end(connection: Connection | Upstream) -> str:
+    """How a connection ended, as compared; of one without HTTP, in all detail.
 
     Whether a proxy's close arrives as FIN or RST hangs on bytes it had not read yet: timing. What a
     RST can do harm to, the answer before it, is compared by itself.
     """
-    return "closed by proxy" if end == "reset by proxy" else end
+    if connection.raw and connection.end != "closed in the handshake":
+        return connection.look()
+    return "closed by proxy" if connection.end == "reset by proxy" else connection.end
 
 
 def split_messages(
@@ -117,8 +130,11 @@ def split_messages(
 def show_client(connection: Connection, masks: Normaliser, seen: Observation) -> str:
     """One client connection: what it received and how it ended."""
     methods = request_methods(bytes(connection.sent))
-    messages, rest = split_messages(
-        bytes(connection.received), "response", methods, connection.ended
+    received = bytes(connection.received)
+    messages, rest = (
+        ([], received)
+        if connection.raw
+        else split_messages(received, "response", methods, connection.ended)
     )
     lines = [f"=== client connection {connection.name}"]
     if connection.tls:
@@ -129,10 +145,11 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
         names = [name for name, _ in message.headers]
         seen.header_orders.setdefault(f"client {message.status}", names)
     if rest:
-        lines += show_rest(rest, masks)
+        lines += show_raw(rest, masks) if connection.raw else show_rest(rest, masks)
     lines += [f"  note: {note}" for note in connection.notes]
-    lines.append(f"  connection: {shown_end(connection.end)}")
-    seen.client_ends[connection.name] = shown_end(connection.end)
+    end = shown_end(connection)
+    lines.append(f"  connection: {end}")
+    seen.client_ends[connection.name] = end
     seen.client_bytes += bytes(connection.received)
     return "\n".join(lines)
 
@@ -141,7 +158,10 @@ def show_origin(origin: Origin, masks: Normaliser, seen: Observation) -> str:
     """Everything one origin saw, connection by connection."""
     blocks = []
     for connection in origin.connections:
-        messages, rest = split_messages(bytes(connection.received), "request", [], False)
+        received = bytes(connection.received)
+        messages, rest = (
+            ([], received) if connection.raw else split_messages(received, "request", [], False)
+        )
         lines = [f"=== origin {origin.name}, connection {connection.number}"]
         if connection.tls:
             lines.append(f"  tls: {connection.tls}")
@@ -149,8 +169,9 @@ def show_origin(origin: Origin, masks: Normaliser, seen: Observation) -> str:
             lines += show_message(message, masks)
             seen.header_orders.setdefault("origin", [name for name, _ in message.headers])
         if rest:
-            lines += show_rest(rest, masks)
-        lines.append(f"  connection: {shown_end(connection.end)}")
+            lines += show_raw(rest, masks) if connection.raw else show_rest(rest, masks)
+        end = shown_end(connection)
+        lines.append(f"  connection: {end}")
         blocks.append("\n".join(lines))
         seen.origin_requests += len(messages) + bool(rest)
         seen.origin_bytes += bytes(connection.received)

@@ -1,23 +1,71 @@
-"""Short forms of TLS and of filter chains, written out as Envoy's configuration.
+"""Short forms of TLS, of filter chains and of TCP proxies, written out as Envoy's configuration.
 
 `tls:` (of the listener, a chain or a cluster) names certificates of files/tls; `chains:` lists
-filter chains that share the base's connection manager. Must not know of processes or sockets.
+filter chains that share the base's connection manager; `tcp:` puts a TCP proxy there.
+Must not know of processes or sockets.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 TYPES = "type.googleapis.com/envoy.extensions"
 CONTEXTS = {
     "downstream": f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
     "upstream": f"{TYPES}.transport_sockets.tls.v3.UpstreamTlsContext",
 }
-INSPECTOR = {
-    "name": "envoy.filters.listener.tls_inspector",
-    "typed_config": {"@type": f"{TYPES}.filters.listener.tls_inspector.v3.TlsInspector"},
-}
+LISTENER_FILTERS = {"proxy_protocol": "ProxyProtocol", "tls_inspector": "TlsInspector"}
+BASES = Path(__file__).resolve().parent / "bases"
+
+
+@functools.cache
+def _tcp_base() -> dict[str, Any]:
+    base: dict[str, Any] = yaml.safe_load((BASES / "tcp.yaml").read_text("utf-8"))
+    return base
+
+
+def write_log(into: dict[str, Any], wanted: Any) -> None:
+    """Puts a case's `access_log` (a text format, a FileAccessLog, a list) into a filter's."""
+    if wanted is None:
+        return
+    if isinstance(wanted, list):
+        into["access_log"] = wanted
+        return
+    logger = into["access_log"][0]["typed_config"]
+    del logger["log_format"]
+    if isinstance(wanted, str):
+        logger["log_format"] = {"text_format_source": {"inline_string": wanted}}
+    else:
+        logger.update(wanted)
+
+
+def _tcp(wanted: Any) -> dict[str, Any]:
+    """`tcp:` as fields of TcpProxy: a text is its cluster, and none is `origin`."""
+    fields = {"cluster": wanted} if isinstance(wanted, str) else dict(wanted)
+    return fields if "weighted_clusters" in fields else {"cluster": "origin", **fields}
+
+
+def tcp_clusters(config: dict[str, Any]) -> set[str]:
+    """The clusters that the TCP proxies of a case go to."""
+    places = [config, *config.get("chains", []), config.get("default_chain") or {}]
+    names = set()
+    for fields in (_tcp(place["tcp"]) for place in places if "tcp" in place):
+        weighted = fields.get("weighted_clusters", {}).get("clusters", [])
+        names |= {cluster["name"] for cluster in weighted} or {fields["cluster"]}
+    return names
+
+
+def _tcp_filter(wanted: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """The filter that `tcp:` stands for."""
+    made = copy.deepcopy(_tcp_base())
+    write_log(made["typed_config"], config.get("access_log"))
+    made["typed_config"].update(_tcp(wanted))
+    return made
 
 
 def _source(file: str, inline: bool) -> dict[str, str]:
@@ -61,8 +109,11 @@ def tls_socket(side: str, wanted: dict[str, Any]) -> dict[str, Any]:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def _chain(base: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """A filter chain: `match`, `tls`, `hcm`, `routes` or a fixed `answer`; the rest as it is."""
+def _chain(base: dict[str, Any], wanted: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """A filter chain: `match`, `tls`, `hcm`, `routes` or a fixed `answer`; the rest as it is.
+
+    With `tcp` it has a TCP proxy instead of the connection manager.
+    """
     rest = dict(wanted)
     chain = copy.deepcopy(base)
     hcm = chain["filters"][0]["typed_config"]
@@ -73,6 +124,8 @@ def _chain(base: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     if routes:
         hcm["route_config"]["virtual_hosts"][0]["routes"] = routes
     hcm.update(rest.pop("hcm", {}))
+    if "tcp" in rest:
+        chain["filters"] = [_tcp_filter(rest.pop("tcp"), config)]
     if "match" in rest:
         chain["filter_chain_match"] = rest.pop("match")
     if "tls" in rest:
@@ -81,13 +134,26 @@ def _chain(base: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def dress(listener: dict[str, Any], config: dict[str, Any]) -> None:
-    """Gives the listener what a case's `tls`, `chains`, `default_chain`, `tls_inspector` say."""
+    """Gives the listener what a case says of `tcp`, `tls`, chains and listener filters."""
     base = listener["filter_chains"][0]
+    if "tcp" in config:
+        base["filters"] = [_tcp_filter(config["tcp"], config)]
     if "tls" in config:
         base["transport_socket"] = tls_socket("downstream", config["tls"])
     if "chains" in config:
-        listener["filter_chains"] = [_chain(base, chain) for chain in config["chains"]]
+        listener["filter_chains"] = [_chain(base, chain, config) for chain in config["chains"]]
     if "default_chain" in config:
-        listener["default_filter_chain"] = _chain(base, config["default_chain"])
-    if config.get("tls_inspector"):
-        listener["listener_filters"] = [INSPECTOR]
+        listener["default_filter_chain"] = _chain(base, config["default_chain"], config)
+    filters = [_listener_filter(name, config[name]) for name in LISTENER_FILTERS if name in config]
+    if filters:
+        listener["listener_filters"] = filters
+
+
+def _listener_filter(name: str, wanted: Any) -> dict[str, Any]:
+    """`true`, or the fields of its configuration."""
+    kind = f"{TYPES}.filters.listener.{name}.v3.{LISTENER_FILTERS[name]}"
+    fields = wanted if isinstance(wanted, dict) else {}
+    return {
+        "name": f"envoy.filters.listener.{name}",
+        "typed_config": {"@type": kind, **fields},
+    }

@@ -4,7 +4,7 @@ Every step goes on after a fault as far as it makes sense, so one run tells ever
 that can't be read, or a field that can't be, hides what would be said about it later.
 """
 
-from dragoman.config import checks, deprecations, support
+from dragoman.config import check_tls, checks, deprecations, support
 from dragoman.config.check_context import Context
 from dragoman.config.diagnostics import ERROR, WARNING, Diagnostic, Position
 from dragoman.config.loaded import Loaded
@@ -49,7 +49,11 @@ def load_bootstrap(
 
 def check(known: Types, bootstrap: Message, positions: Positions) -> list[Diagnostic]:
     """Validation rules, support and cross-checks over the whole configuration."""
-    context = Context(frozenset(c.name for c in bootstrap.static_resources.clusters))
+    static = bootstrap.static_resources
+    context = Context(
+        frozenset(cluster.name for cluster in static.clusters),
+        secrets={secret.name: secret for secret in static.secrets},
+    )
     rules = Rules(known)
     found = []
     for step in walk(known, bootstrap):
@@ -73,7 +77,8 @@ def _faults(known: Types, step: Step, rules: Rules, context: Context) -> list[tu
     broken = [(ERROR, fault) for fault in rules.faults(step.message)]
     crossed = [(ERROR, fault) for fault in checks.faults(step, context)]
     old = [(WARNING, fault) for fault in deprecations.faults(step, known)]
-    return broken + crossed + unsupported + old
+    weak = [(WARNING, fault) for fault in check_tls.warnings(step, context)]
+    return broken + crossed + unsupported + old + weak
 
 
 def _fill(known: Types, source: Source, message: Message, allow: bool) -> list[Diagnostic]:

@@ -1,6 +1,10 @@
 """What a check may know of the configuration around the message that it looks at."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+from dragoman.config.messages import Message
 
 
 class Context(NamedTuple):
@@ -10,3 +14,5 @@ class Context(NamedTuple):
     clusters: frozenset[str]
     #: what validate_clusters means where it isn't set: True for routes written into a listener
     validate_clusters: bool = True
+    #: static secrets by name
+    secrets: Mapping[str, Message] = MappingProxyType({})

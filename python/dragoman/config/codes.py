@@ -48,6 +48,14 @@ CODES: dict[str, tuple[str, str]] = {
     "DG0501": ("deprecated-field", "Envoy is going to drop this field."),
     "DG0502": ("extension-by-name", "An extension was found by its name; Envoy wants its type."),
     "DG0503": ("ignored-field", "An unknown field was ignored, as asked."),
+    "DG0504": ("any-certificate", "Any certificate of a host is taken."),
+    "DG0505": ("any-name", "Any certificate of the trusted CA is taken, whatever its name."),
+    "DG0506": ("no-server-name", "A host isn't told which server name is meant (SNI)."),
+    "DG0507": ("certificate-not-asked", "A client certificate is required, but none is asked for."),
+    "DG0508": ("chain-never-chosen", "No listener filter finds out what a chain matches by."),
+    "DG0509": ("untrusted-accepted", "Certificates that no trusted CA signed are taken."),
+    "DG0510": ("expired-accepted", "Expired certificates are taken."),
+    "DG0511": ("key-in-configuration", "A private key stands in the configuration."),
     "DG0601": ("refused-by-engine", "The engine refused the resource."),
 }
 

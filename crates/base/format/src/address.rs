@@ -13,8 +13,8 @@ pub(crate) enum Endpoint {
     UpstreamRemote,
     DownstreamRemote,
     DownstreamDirectRemote,
-    /// `DOWNSTREAM_LOCAL` and `DOWNSTREAM_DIRECT_LOCAL`: nothing restores another address here.
     DownstreamLocal,
+    DownstreamDirectLocal,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -40,6 +40,7 @@ impl Endpoint {
             }
             Endpoint::DownstreamDirectRemote => Some(&facts.connection.direct_remote),
             Endpoint::DownstreamLocal => Some(&facts.connection.local),
+            Endpoint::DownstreamDirectLocal => Some(&facts.connection.direct_local),
         };
         address.map_or(Wrote::Nothing, |address| part.write(address, out))
     }

@@ -116,7 +116,7 @@ fn address(name: &str, parameters: &str) -> Option<Op> {
         ("DOWNSTREAM_REMOTE_", Endpoint::DownstreamRemote),
         ("DOWNSTREAM_DIRECT_REMOTE_", Endpoint::DownstreamDirectRemote),
         ("DOWNSTREAM_LOCAL_", Endpoint::DownstreamLocal),
-        ("DOWNSTREAM_DIRECT_LOCAL_", Endpoint::DownstreamLocal),
+        ("DOWNSTREAM_DIRECT_LOCAL_", Endpoint::DownstreamDirectLocal),
     ];
     let (rest, end) =
         ends.iter().find_map(|(prefix, end)| name.strip_prefix(prefix).map(|rest| (rest, *end)))?;

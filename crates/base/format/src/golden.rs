@@ -162,6 +162,7 @@ impl Scenario {
             remote_ip: "".into(),
             direct_remote: loopback(n("remote_port").unwrap()),
             remote: loopback(n("remote_port").unwrap()),
+            direct_local: loopback(21900),
             local: loopback(21900),
             listener: "lst".into(),
             accepted_at,

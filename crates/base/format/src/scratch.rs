@@ -16,6 +16,7 @@ pub enum LogType {
     DownstreamStart,
     DownstreamPeriodic,
     DownstreamEnd,
+    TcpConnectionEnd,
 }
 
 impl LogType {
@@ -25,6 +26,7 @@ impl LogType {
             LogType::DownstreamStart => "DownstreamStart",
             LogType::DownstreamPeriodic => "DownstreamPeriodic",
             LogType::DownstreamEnd => "DownstreamEnd",
+            LogType::TcpConnectionEnd => "TcpConnectionEnd",
         }
     }
 }

@@ -16,6 +16,7 @@ fn connection(remote: &str) -> Connection {
         remote_ip: "".into(),
         direct_remote: address(remote),
         remote: address(remote),
+        direct_local: address("[::1]:80"),
         local: address("[::1]:80"),
         listener: "l".into(),
         accepted_at: Moment::START,

@@ -26,6 +26,8 @@ pub struct Connection {
     /// Its IP address in text; empty for a pipe.
     pub remote_ip: Box<str>,
     /// Our end of the socket.
+    pub direct_local: Address,
+    /// Our end, as the PROXY protocol names it where it's spoken.
     pub local: Address,
     /// The listener's name.
     pub listener: Arc<str>,

@@ -10,7 +10,8 @@ use dragoman_transport::UpstreamTls;
 use dragoman_types::{Fault, Faults};
 use indexmap::IndexMap;
 
-use crate::listener::{ListenerPlan, Means, RouteRef};
+use crate::listener::ListenerPlan;
+use crate::network::{Means, NetworkPlan, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
 use crate::transport_socket;
 
@@ -111,8 +112,10 @@ fn gather<T>(
 fn check(plan: &Plan, resources: &Resources, faults: &mut Vec<ResourceFault>) {
     for (name, listener) in &plan.listeners {
         for (path, chain) in listener.all_chains() {
-            // Static route configurations are checked unless they say otherwise, as in Envoy.
-            if let RouteRef::Inline(table) = &chain.manager.routes
+            // Static route configurations are checked unless they say otherwise, as in Envoy. A
+            // tcp_proxy may name a cluster that isn't there yet.
+            if let NetworkPlan::Http(manager) = &chain.network
+                && let RouteRef::Inline(table) = &manager.routes
                 && table.validate_clusters().unwrap_or(true)
             {
                 let prefix = format!("{path}.filters[0].typed_config.route_config.");

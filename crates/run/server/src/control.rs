@@ -20,8 +20,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::compile::Plan;
 use crate::dns::{Resolved, Sink, Wanted};
 use crate::engine::PublishError;
-use crate::listener::{ListenerPlan, Means};
+use crate::listener::ListenerPlan;
 use crate::metrics::ControlMetrics;
+use crate::network::Means;
 use crate::resources::Resources;
 
 /// What the control thread and the resolving thread share.

@@ -11,6 +11,7 @@ mod dns;
 mod engine;
 mod listener;
 mod metrics;
+mod network;
 pub mod regex;
 mod resources;
 mod snapshot;

@@ -1,51 +1,22 @@
-//! A listener message compiled: addresses, and the connection manager of its filter chain.
-//! Sources: `envoy.config.listener.v3.Listener`, `HttpConnectionManager`.
+//! A listener message compiled: addresses, listener filters, and the filter chains with what speaks their
+//! protocol. Source: `envoy.config.listener.v3.Listener`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
-use dragoman_filter::Chain;
-use dragoman_format::LogType;
-use dragoman_http_connection_manager as hcm;
 use dragoman_listener::{ChainMatcher, ListenerFilter};
-use dragoman_loggers::{AccessLog, LogSinks};
 use dragoman_net::SocketOptions;
-use dragoman_proto::pb::envoy::config::accesslog::v3::AccessLogFilter;
 use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
-use dragoman_proto::pb::envoy::config::listener::v3::{
-    Filter, FilterChain, Listener, filter, listener_filter,
-};
-use dragoman_proto::pb::envoy::extensions::filters::http::router::v3::Router;
-use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
-};
-use dragoman_proto::{bool_or, duration, type_name, u32_or, unpack};
-use dragoman_router::RouteTable;
-use dragoman_stats::Registry;
+use dragoman_proto::pb::envoy::config::listener::v3::{FilterChain, Listener, listener_filter};
+use dragoman_proto::{bool_or, duration, type_name, u32_or};
 use dragoman_transport::DownstreamTls;
 use dragoman_transport::tls::Secrets;
-use dragoman_types::{Address, Facts, Faults};
+use dragoman_types::{Address, Faults};
 
+use crate::network::{self, Means, NetworkPlan};
 use crate::transport_socket;
-
-/// Routes as a connection manager names them.
-#[derive(Debug)]
-pub(crate) enum RouteRef {
-    Inline(Arc<RouteTable>),
-    Named(Box<str>),
-}
-
-/// A compiled connection manager without statistics.
-#[derive(Debug)]
-pub(crate) struct ManagerPlan {
-    pub(crate) config: Arc<hcm::Config>,
-    pub(crate) filters: Chain,
-    pub(crate) routes: RouteRef,
-    pub(crate) access_logs: Arc<Vec<AccessLog>>,
-    pub(crate) router: Router,
-}
 
 /// A compiled listener without sockets and statistics.
 #[derive(Debug)]
@@ -84,20 +55,13 @@ pub(crate) struct ChainPlan {
     pub(crate) name: Arc<str>,
     pub(crate) tls: Option<Arc<DownstreamTls>>,
     pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) manager: ManagerPlan,
+    pub(crate) network: NetworkPlan,
 }
 
 /// Whether any chain of the listener has one.
 pub(crate) fn has_transport_socket(message: &Listener) -> bool {
     let mut chains = message.filter_chains.iter().chain(&message.default_filter_chain);
     chains.any(|chain| chain.transport_socket.is_some())
-}
-
-/// What compiling needs besides the message.
-pub(crate) struct Means<'a> {
-    pub(crate) node: &'a hcm::Node,
-    pub(crate) registry: &'a Registry,
-    pub(crate) sinks: &'a LogSinks,
 }
 
 pub(crate) fn compile(
@@ -214,120 +178,11 @@ fn compile_chain(
         faults.add_at("filters", "unsupported", "exactly one network filter is supported");
         return None;
     };
-    let manager = faults.item("filters", 0, |f| compile_filter(only, means, f))?;
+    let network = faults.item("filters", 0, |f| network::compile(only, means, f))?;
     Some(ChainPlan {
         name: chain.name.as_str().into(),
         tls,
         connect_timeout: timeout.map(duration),
-        manager,
+        network,
     })
-}
-
-fn compile_filter(filter: &Filter, means: &Means<'_>, faults: &mut Faults) -> Option<ManagerPlan> {
-    let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
-        faults.add("missing", format!("{} needs a typed_config", filter.name));
-        return None;
-    };
-    faults.field("typed_config", |faults| {
-        let message: HttpConnectionManager = unpack(any, faults)?;
-        compile_manager(&message, means, faults)
-    })
-}
-
-fn compile_manager(
-    message: &HttpConnectionManager,
-    means: &Means<'_>,
-    faults: &mut Faults,
-) -> Option<ManagerPlan> {
-    let config = hcm::Config::compile(message, means.node, &reply_filter, faults);
-    let access_logs = dragoman_loggers::compile(&message.access_log, means.sinks, faults);
-    let routes = match &message.route_specifier {
-        Some(RouteSpecifier::RouteConfig(routes)) => {
-            let table = faults.field("route_config", |faults| RouteTable::compile(routes, faults));
-            RouteRef::Inline(Arc::new(table))
-        }
-        Some(RouteSpecifier::Rds(rds)) => RouteRef::Named(rds.route_config_name.as_str().into()),
-        Some(RouteSpecifier::ScopedRoutes(_)) => {
-            faults.add_at("scoped_routes", "unsupported", "scoped routes are not supported");
-            return None;
-        }
-        None => {
-            faults.add("missing", "route_config or rds is required");
-            return None;
-        }
-    };
-    let prefix = format!("http.{}.", config.stat_prefix);
-    let means = dragoman_filter::Means { registry: means.registry, stat_prefix: &prefix };
-    let (filters, router) = compile_http_filters(&message.http_filters, &means, faults)?;
-    Some(ManagerPlan {
-        config: Arc::new(config),
-        filters,
-        routes,
-        access_logs: Arc::new(access_logs),
-        router,
-    })
-}
-
-/// An access-log filter that picks local replies.
-struct PicksReplies(dragoman_loggers::Filter);
-
-impl hcm::ReplyFilter for PicksReplies {
-    fn matches(&self, facts: &Facts<'_>) -> bool {
-        let now = facts.info.end.unwrap_or(facts.info.start);
-        self.0.holds(LogType::NotSet, facts, now)
-    }
-}
-
-fn reply_filter(
-    message: &AccessLogFilter,
-    faults: &mut Faults,
-) -> Option<Box<dyn hcm::ReplyFilter>> {
-    let filter = dragoman_loggers::Filter::compile(message, faults)?;
-    Some(Box::new(PicksReplies(filter)))
-}
-
-/// The HTTP filters before the router, and the router.
-fn compile_http_filters(
-    filters: &[HttpFilter],
-    means: &dragoman_filter::Means<'_>,
-    faults: &mut Faults,
-) -> Option<(Chain, Router)> {
-    let Some((last, before)) = filters.split_last() else {
-        faults.add_at("http_filters", "missing", "the last HTTP filter must be the router");
-        return None;
-    };
-    let mut chain = Vec::with_capacity(before.len());
-    for (index, filter) in before.iter().enumerate() {
-        let compiled =
-            faults.item("http_filters", index, |faults| compile_http_filter(filter, means, faults));
-        chain.extend(compiled);
-    }
-    let router = faults.item("http_filters", before.len(), |faults| match &last.config_type {
-        Some(http_filter::ConfigType::TypedConfig(any)) => {
-            faults.field("typed_config", |faults| unpack(any, faults))
-        }
-        None if last.name == "envoy.filters.http.router" => Some(Router::default()),
-        _ => {
-            faults.add("unsupported", format!("the HTTP filter {} is not supported", last.name));
-            None
-        }
-    })?;
-    Some((Chain(chain.into()), router))
-}
-
-fn compile_http_filter(
-    filter: &HttpFilter,
-    means: &dragoman_filter::Means<'_>,
-    faults: &mut Faults,
-) -> Option<Arc<dyn dragoman_filter::HttpFilter>> {
-    let Some(http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
-        faults.add("missing", format!("{} needs a typed_config", filter.name));
-        return None;
-    };
-    let Some(compile) = dragoman_filters::find(type_name(any)) else {
-        let why = format!("the HTTP filter {} is not supported", type_name(any));
-        faults.add_at("typed_config", "unsupported", why);
-        return None;
-    };
-    faults.field("typed_config", |faults| compile(any, means, faults))
 }

@@ -11,12 +11,13 @@ use dragoman_stats::GaugeId;
 use dragoman_transport::tls::Expiry;
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{
-    ClusterEntry, ConnectionManager, FilterChain, Listener, ListenerFilters, RouteSource, Routes,
-    Snapshot,
+    ClusterEntry, ConnectionManager, FilterChain, Listener, ListenerFilters, Network, RouteSource,
+    Routes, Snapshot, TcpProxy,
 };
 
 use crate::control::{Control, State, dns_options};
-use crate::listener::{ChainPlan, ListenerPlan, RouteRef};
+use crate::listener::{ChainPlan, ListenerPlan};
+use crate::network::{ManagerPlan, NetworkPlan, RouteRef};
 
 impl Control {
     /// Makes a snapshot of the plan and hands it to the workers. What didn't change is the same
@@ -172,13 +173,31 @@ impl Control {
 
     /// `prefix`: the listener's statistics.
     fn filter_chain(&self, plan: &ChainPlan, prefix: &str) -> Arc<FilterChain> {
-        let manager = &plan.manager;
-        let http = &manager.config.stat_prefix;
+        let network = match &plan.network {
+            NetworkPlan::Http(manager) => Network::Http(self.manager(manager, prefix)),
+            NetworkPlan::Tcp(tcp) => Network::Tcp(Arc::new(TcpProxy {
+                config: tcp.config.clone(),
+                access_logs: tcp.access_logs.clone(),
+                stats: self.registry.scope(&format!("tcp.{}.", stat_text(&tcp.config.stat_prefix))),
+            })),
+        };
+        Arc::new(FilterChain {
+            name: plan.name.clone(),
+            tls: plan.tls.clone(),
+            connect_timeout: plan.connect_timeout,
+            expiries: self.expiries(plan.tls.as_ref().map(|tls| tls.expiries()), prefix),
+            network,
+        })
+    }
+
+    /// `prefix`: the listener's statistics.
+    fn manager(&self, manager: &ManagerPlan, prefix: &str) -> Arc<ConnectionManager> {
+        let http = stat_text(&manager.config.stat_prefix);
         let routes = match &manager.routes {
             RouteRef::Inline(table) => RouteSource::Inline(self.routes(table)),
             RouteRef::Named(name) => RouteSource::Named(name.clone()),
         };
-        let manager = ConnectionManager {
+        Arc::new(ConnectionManager {
             config: manager.config.clone(),
             filters: manager.filters.clone(),
             routes,
@@ -189,13 +208,11 @@ impl Control {
             stats: self.registry.scope(&format!("http.{http}.")),
             codec: self.registry.scope("http1."),
             listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
-        };
-        Arc::new(FilterChain {
-            name: plan.name.clone(),
-            tls: plan.tls.clone(),
-            connect_timeout: plan.connect_timeout,
-            expiries: self.expiries(plan.tls.as_ref().map(|tls| tls.expiries()), prefix),
-            manager: Arc::new(manager),
         })
     }
+}
+
+/// A configured name as it stands in the names of statistics.
+fn stat_text(name: &str) -> String {
+    name.replace(':', "_")
 }

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use dragoman_listener::{Arrival, Inspected, Progress};
-use dragoman_net::{Buffer, Socket};
+use dragoman_net::{Buffer, Socket, Task};
 use dragoman_types::Address;
 
 use crate::context::Worker;
-use crate::manager::WorkerListener;
+use crate::manager::{WorkerListener, WorkerNetwork};
 use crate::serve::{Admitted, serve};
+use crate::tcp::proxy;
 
 /// Takes a connection in. Its task is known to the listener by `id` until it ends.
 pub(crate) fn admit(
@@ -27,11 +28,18 @@ pub(crate) fn admit(
         Some(chain) => {
             let (input, chain) = (Buffer::default(), chain.clone());
             let (direct_remote, remote) = (peer.clone(), peer);
-            let server_name = None;
-            let admitted =
-                Admitted { id, socket, input, chain, server_name, direct_remote, remote, local };
-            // A panic ends its own connection only: the task is its boundary.
-            worker.reactor.spawn(serve(worker.clone(), listener.clone(), admitted))
+            let admitted = Admitted {
+                id,
+                socket,
+                input,
+                chain,
+                server_name: None,
+                direct_remote,
+                remote,
+                direct_local: local.clone(),
+                local,
+            };
+            begin(worker, listener, admitted)
         }
         None => {
             let arrival = Arrival::new(local, peer);
@@ -40,6 +48,21 @@ pub(crate) fn admit(
         }
     };
     listener.connections.borrow_mut().insert(id, task);
+}
+
+/// Hands a connection to what speaks its protocol. A panic ends it alone: the task is its boundary.
+fn begin(worker: &Rc<Worker>, listener: &Rc<WorkerListener>, admitted: Admitted) -> Task {
+    let (own, listener) = (worker.clone(), listener.clone());
+    match &admitted.chain.network {
+        WorkerNetwork::Http(manager) => {
+            let manager = manager.clone();
+            worker.reactor.spawn(serve(own, listener, manager, admitted))
+        }
+        WorkerNetwork::Tcp(tcp) => {
+            let tcp = tcp.clone();
+            worker.reactor.spawn(proxy(own, listener, tcp, admitted))
+        }
+    }
 }
 
 /// A connection that has no chain yet.
@@ -56,8 +79,10 @@ enum Seen {
     Through,
     /// A filter turned the connection away.
     Refused,
-    /// The peer ended, or failed.
+    /// The peer ended.
     Ended,
+    /// The socket failed.
+    Failed,
     TimeOver,
 }
 
@@ -69,10 +94,13 @@ impl Waiting {
 
     async fn choose(mut self, mut socket: Socket, mut arrival: Arrival) {
         let mut input = Buffer::default();
+        let direct_local = arrival.destination.clone();
         let stats = &self.listener.stats;
         match self.inspect(&mut socket, &mut input, &mut arrival).await {
             Seen::Through => {}
-            Seen::Refused => return stats.downstream_listener_filter_error.inc(),
+            // Who refused it has counted it.
+            Seen::Refused => return,
+            Seen::Failed => return stats.downstream_listener_filter_error.inc(),
             Seen::Ended => return stats.downstream_listener_filter_remote_close.inc(),
             Seen::TimeOver => {
                 stats.downstream_pre_cx_timeout.inc();
@@ -92,11 +120,11 @@ impl Waiting {
             server_name: arrival.server_name,
             direct_remote: arrival.direct_source,
             remote: arrival.source,
+            direct_local,
             local: arrival.destination,
         };
         // Another task: what was needed until here needn't live as long as the connection.
-        let serving = serve(self.worker.clone(), self.listener.clone(), admitted);
-        let task = self.worker.reactor.spawn(serving);
+        let task = begin(&self.worker, &self.listener, admitted);
         self.listener.connections.borrow_mut().insert(self.id, task);
         self.admitted = true;
     }
@@ -135,7 +163,8 @@ impl Waiting {
                     });
                     match read.await {
                         Some(Ok(n)) if n > 0 => input.filled(n),
-                        Some(_) => return Seen::Ended,
+                        Some(Ok(_)) => return Seen::Ended,
+                        Some(Err(_)) => return Seen::Failed,
                         None => return Seen::TimeOver,
                     }
                 }

@@ -6,13 +6,16 @@
 
 mod admit;
 mod context;
+mod dial;
 mod exchange;
 mod h1;
+mod handshake;
 mod manager;
 mod serve;
 pub mod snapshot;
 pub mod stats;
 mod stream;
+mod tcp;
 mod upstream;
 mod worker;
 

@@ -13,8 +13,9 @@ use rustc_hash::FxHashMap;
 
 use crate::context::WorkerRoutes;
 use crate::h1::Wire;
-use crate::snapshot::{ConnectionManager, FilterChain, Listener, RouteSource};
+use crate::snapshot::{ConnectionManager, FilterChain, Listener, Network, RouteSource};
 use crate::stats::{CodecStats, HandlerStats, HttpStats, ListenerHttpStats, ListenerStats};
+use crate::tcp::WorkerTcp;
 
 pub(crate) struct Manager {
     pub(crate) shared: Arc<ConnectionManager>,
@@ -47,10 +48,16 @@ impl Manager {
     }
 }
 
+/// What speaks a connection's protocol.
+pub(crate) enum WorkerNetwork {
+    Http(Rc<Manager>),
+    Tcp(Rc<WorkerTcp>),
+}
+
 /// A filter chain with this worker's cells.
 pub(crate) struct WorkerChain {
     pub(crate) shared: Arc<FilterChain>,
-    pub(crate) manager: Manager,
+    pub(crate) network: WorkerNetwork,
     pub(crate) tls_stats: Option<TlsStats>,
 }
 
@@ -60,7 +67,12 @@ impl WorkerChain {
         let stats = || TlsStats::new(&listener.registry, &prefix, worker);
         WorkerChain {
             shared: shared.clone(),
-            manager: Manager::new(&shared.manager, worker),
+            network: match &shared.network {
+                Network::Http(manager) => {
+                    WorkerNetwork::Http(Rc::new(Manager::new(manager, worker)))
+                }
+                Network::Tcp(proxy) => WorkerNetwork::Tcp(Rc::new(WorkerTcp::new(proxy, worker))),
+            },
             tls_stats: shared.tls.is_some().then(stats),
         }
     }
@@ -107,6 +119,23 @@ impl WorkerListener {
     pub(crate) fn find_chain(&self, arrival: &Arrival) -> Option<&Rc<WorkerChain>> {
         let found = self.shared.matcher.find(arrival);
         found.and_then(|place| self.chains.get(place)).or(self.default_chain.as_ref())
+    }
+
+    /// Counts a connection that was let in.
+    pub(crate) fn count_open(&self) {
+        self.stats.downstream_cx_total.inc();
+        self.stats.downstream_cx_active.inc();
+        self.handler.downstream_cx_total.inc();
+        self.handler.downstream_cx_active.inc();
+    }
+
+    /// Counts its end, and forgets it.
+    pub(crate) fn count_closed(&self, id: u64, length_ms: u64) {
+        self.stats.downstream_cx_active.dec();
+        self.stats.downstream_cx_destroy.inc();
+        self.stats.downstream_cx_length_ms.record(length_ms);
+        self.handler.downstream_cx_active.dec();
+        self.connections.borrow_mut().remove(&id);
     }
 
     /// Begins to ask the connections to close; a second call changes nothing.

@@ -1,7 +1,6 @@
 //! One client connection: waiting, reading heads, handing requests to the exchange, closing well.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -10,13 +9,13 @@ use dragoman_codec::h1::{Limits, ParseError};
 use dragoman_http_connection_manager::Config;
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
-use dragoman_transport::tls::TlsStream;
 use dragoman_types::{Address, Connection, Moment};
 
 use crate::context::{Scratch, Worker};
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
-use crate::manager::{WorkerChain, WorkerListener};
+use crate::handshake::shake_hands;
+use crate::manager::{Manager, WorkerChain, WorkerListener};
 
 /// Bytes that are read and thrown away while a closing connection waits for its client.
 const LINGER_BYTES: u64 = 1 << 20;
@@ -35,6 +34,7 @@ struct ClientConnection {
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
     chain: Rc<WorkerChain>,
+    manager: Rc<Manager>,
     connection: Connection,
     server: Server,
     deadline: Deadline,
@@ -56,17 +56,43 @@ pub(crate) struct Admitted {
     pub(crate) server_name: Option<Box<str>>,
     pub(crate) direct_remote: Address,
     pub(crate) remote: Address,
+    pub(crate) direct_local: Address,
     pub(crate) local: Address,
+}
+
+/// What is known of a connection that was let in, and its bytes.
+pub(crate) fn connection_of(
+    worker: &Worker,
+    listener: &WorkerListener,
+    admitted: Admitted,
+) -> (Connection, Socket, Buffer) {
+    let Admitted { id, socket, input, chain, server_name, .. } = admitted;
+    socket.set_nodelay();
+    let connection = Connection {
+        id,
+        direct_remote: admitted.direct_remote,
+        remote_ip: admitted.remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
+        remote: admitted.remote,
+        direct_local: admitted.direct_local,
+        local: admitted.local,
+        listener: listener.shared.name.clone(),
+        accepted_at: worker.clock.read(),
+        server_name,
+        chain: chain.shared.name.clone(),
+        tls: None,
+    };
+    (connection, socket, input)
 }
 
 /// Serves a connection until it ends.
 pub(crate) fn serve(
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
+    manager: Rc<Manager>,
     admitted: Admitted,
 ) -> impl Future<Output = ()> {
     // Made here, not within: an async function would hold its arguments beside what it makes of them.
-    let mut client = ClientConnection::new(worker, listener, admitted);
+    let mut client = ClientConnection::new(worker, listener, manager, admitted);
     client.count_open();
     async move { client.run().await }
 }
@@ -75,44 +101,31 @@ impl ClientConnection {
     fn new(
         worker: Rc<Worker>,
         listener: Rc<WorkerListener>,
+        manager: Rc<Manager>,
         admitted: Admitted,
     ) -> ClientConnection {
-        let Admitted { id, socket, input, chain, server_name, direct_remote, remote, local } =
-            admitted;
-        socket.set_nodelay();
-        let config = &chain.manager.shared.config;
+        let chain = admitted.chain.clone();
+        let (connection, socket, input) = connection_of(&worker, &listener, admitted);
+        let config = &manager.shared.config;
         let style = style(config.http1.proper_case);
         let wire = Wire::new(Stream::Plain(socket), input, worker.buffers.clone(), style);
-        let server = Server::new(wire, config.http1.enable_trailers);
-        let accepted_at = worker.clock.read();
-        let connection = Connection {
-            id,
-            direct_remote,
-            remote_ip: remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
-            remote,
-            local,
-            listener: listener.shared.name.clone(),
-            accepted_at,
-            server_name,
-            chain: chain.shared.name.clone(),
-            tls: None,
-        };
         ClientConnection {
             deadline: worker.reactor.deadline(),
+            server: Server::new(wire, config.http1.enable_trailers),
+            idle_since: connection.accepted_at,
             worker,
             listener,
             chain,
+            manager,
             connection,
-            server,
             requests: 0,
-            idle_since: accepted_at,
             draining: false,
             remote_close: false,
         }
     }
 
     async fn run(&mut self) {
-        if self.chain.shared.tls.is_some() && !Box::pin(self.shake_hands()).await {
+        if self.chain.shared.tls.is_some() && !Box::pin(self.secure()).await {
             return;
         }
         while self.wait().await {
@@ -133,37 +146,21 @@ impl ClientConnection {
     }
 
     /// TLS's handshake; false: the connection is to end.
-    async fn shake_hands(&mut self) -> bool {
-        let chain = self.chain.clone();
-        let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else { return true };
-        let Stream::Plain(socket) = std::mem::replace(&mut self.server.wire.stream, Stream::Gone)
-        else {
+    async fn secure(&mut self) -> bool {
+        let wire = &mut self.server.wire;
+        let Stream::Plain(socket) = std::mem::replace(&mut wire.stream, Stream::Gone) else {
             return false;
         };
-        let limit = chain.shared.connect_timeout;
-        let until = limit.map(|limit| self.connection.accepted_at.after(limit));
-        let input = std::mem::take(&mut self.server.wire.input);
-        let pool = self.worker.buffers.clone();
-        let mut shaking = pin!(TlsStream::accept(socket, input, pool, tls));
-        let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-            Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
-            Poll::Pending => self.deadline.poll_at(cx, until).map(|()| None),
-        })
-        .await;
-        match shaken {
-            Some(Ok(done)) => {
-                stats.done(&done.facts);
-                self.connection.tls = Some(done.facts);
-                self.server.wire.stream = Stream::Tls(done.stream);
+        let bytes = (socket, std::mem::take(&mut wire.input));
+        let timer = (&mut self.deadline, self.connection.accepted_at);
+        match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
+            Ok(secured) => {
+                self.connection.tls = Some(secured.tls);
+                self.server.wire.stream = secured.stream;
                 true
             }
-            Some(Err(error)) => {
-                stats.failed(&error);
-                self.remote_close = true;
-                false
-            }
-            None => {
-                self.listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
+            Err(remote) => {
+                self.remote_close = remote;
                 false
             }
         }
@@ -176,7 +173,7 @@ impl ClientConnection {
             let mut scratch = worker.take_scratch();
             let after = self.request(&mut scratch).await;
             worker.give_scratch(scratch);
-            self.chain.manager.count_bytes(&mut self.server.wire);
+            self.manager.count_bytes(&mut self.server.wire);
             if after != After::Keep {
                 return after;
             }
@@ -190,7 +187,7 @@ impl ClientConnection {
     }
 
     fn config(&self) -> &Config {
-        &self.chain.manager.shared.config
+        &self.manager.shared.config
     }
 
     /// Waits for the first byte of a request; false: the connection is to end.
@@ -266,7 +263,7 @@ impl ClientConnection {
             }
             Some(Incoming::Cut) => {
                 self.remote_close = true;
-                self.chain.manager.stats.downstream_cx_protocol_error.inc();
+                self.manager.stats.downstream_cx_protocol_error.inc();
                 After::Close
             }
             Some(Incoming::Malformed(error)) => {
@@ -275,7 +272,7 @@ impl ClientConnection {
                 self.refuse(x, start, malformed(error)).await
             }
             None => {
-                self.chain.manager.stats.downstream_rq_header_timeout.inc();
+                self.manager.stats.downstream_rq_header_timeout.inc();
                 x.request.clear();
                 self.refuse(x, start, headers_timeout(patience.unwrap_or(Duration::ZERO))).await
             }
@@ -290,7 +287,7 @@ impl ClientConnection {
     ) -> Exchange<'a> {
         Exchange::new(
             &self.worker,
-            (&self.listener, &self.chain.manager),
+            (&self.listener, &self.manager),
             &self.connection,
             (&mut self.server, &mut self.deadline),
             x,
@@ -321,7 +318,7 @@ impl ClientConnection {
     fn is_last(&self) -> bool {
         let max = self.config().limits.max_requests_per_connection;
         let reached = max.is_some_and(|max| self.requests >= u64::from(max));
-        let stats = &self.chain.manager.stats;
+        let stats = &self.manager.stats;
         if reached {
             stats.downstream_cx_max_requests_reached.inc();
         }
@@ -358,12 +355,12 @@ impl ClientConnection {
         })
         .await;
         if timed_out {
-            self.chain.manager.stats.downstream_cx_delayed_close_timeout.inc();
+            self.manager.stats.downstream_cx_delayed_close_timeout.inc();
         }
     }
 
     fn count_open(&self) {
-        let stats = &self.chain.manager.stats;
+        let stats = &self.manager.stats;
         stats.downstream_cx_total.inc();
         stats.downstream_cx_active.inc();
         stats.downstream_cx_http1_total.inc();
@@ -372,15 +369,12 @@ impl ClientConnection {
             stats.downstream_cx_ssl_total.inc();
             stats.downstream_cx_ssl_active.inc();
         }
-        self.listener.stats.downstream_cx_total.inc();
-        self.listener.stats.downstream_cx_active.inc();
-        self.listener.handler.downstream_cx_total.inc();
-        self.listener.handler.downstream_cx_active.inc();
+        self.listener.count_open();
         self.worker.connections.set(self.worker.connections.get() + 1);
     }
 
     fn count_malformed(&self, error: ParseError) {
-        let stats = &self.chain.manager.stats;
+        let stats = &self.manager.stats;
         stats.downstream_cx_protocol_error.inc();
         stats.downstream_rq_rx_reset.inc();
         stats.downstream_rq_response_before_rq_complete.inc();
@@ -391,7 +385,7 @@ impl ClientConnection {
 
     /// The connection ended while a request was being served.
     fn count_active_end(&self, remote: bool) {
-        let stats = &self.chain.manager.stats;
+        let stats = &self.manager.stats;
         stats.downstream_cx_destroy_active_rq.inc();
         match remote {
             true => stats.downstream_cx_destroy_remote_active_rq.inc(),
@@ -400,7 +394,7 @@ impl ClientConnection {
     }
 
     fn count_idle_end(&self) {
-        let stats = &self.chain.manager.stats;
+        let stats = &self.manager.stats;
         let oldest = self.config().timeouts.max_connection;
         let age = self.worker.clock.read().since(self.connection.accepted_at);
         if oldest.is_some_and(|t| age >= t) {
@@ -414,8 +408,8 @@ impl ClientConnection {
 /// However a connection ends (closed, cut, a panic in its request), it is counted.
 impl Drop for ClientConnection {
     fn drop(&mut self) {
-        self.chain.manager.count_bytes(&mut self.server.wire);
-        let stats = &self.chain.manager.stats;
+        self.manager.count_bytes(&mut self.server.wire);
+        let stats = &self.manager.stats;
         stats.downstream_cx_active.dec();
         stats.downstream_cx_http1_active.dec();
         if self.chain.shared.tls.is_some() {
@@ -429,11 +423,7 @@ impl Drop for ClientConnection {
         }
         let length = self.worker.clock.now().millis_since(self.connection.accepted_at);
         stats.downstream_cx_length_ms.record(length);
-        self.listener.stats.downstream_cx_active.dec();
-        self.listener.stats.downstream_cx_destroy.inc();
-        self.listener.stats.downstream_cx_length_ms.record(length);
-        self.listener.handler.downstream_cx_active.dec();
-        self.listener.connections.borrow_mut().remove(&self.connection.id);
+        self.listener.count_closed(self.connection.id, length);
         self.worker.connections.set(self.worker.connections.get() - 1);
     }
 }

@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::stats::{
     ClusterLoad, ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats,
-    HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats,
+    HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats, TcpStats,
 };
 
 /// One version of everything.
@@ -100,7 +100,24 @@ pub struct FilterChain {
     pub connect_timeout: Option<Duration>,
     /// When its certificates expire; shown while the chain is there.
     pub expiries: Vec<GaugeId>,
-    pub manager: Arc<ConnectionManager>,
+    pub network: Network,
+}
+
+/// What speaks the connection's protocol.
+#[derive(Debug)]
+pub enum Network {
+    /// `envoy.filters.network.http_connection_manager`
+    Http(Arc<ConnectionManager>),
+    /// `envoy.filters.network.tcp_proxy`
+    Tcp(Arc<TcpProxy>),
+}
+
+/// A compiled tcp_proxy.
+#[derive(Debug)]
+pub struct TcpProxy {
+    pub config: Arc<dragoman_tcp_proxy::Config>,
+    pub access_logs: Arc<Vec<AccessLog>>,
+    pub stats: ScopeHandle<TcpStats>,
 }
 
 /// One compiled listener.

@@ -109,6 +109,7 @@ mod tests {
             remote_ip: "".into(),
             direct_remote: Address::Ip(([127, 0, 0, 1], 1).into()),
             remote: Address::Ip(([127, 0, 0, 1], 1).into()),
+            direct_local: Address::Ip(([127, 0, 0, 1], 2).into()),
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
             listener: "l".into(),
             accepted_at: Moment::START,

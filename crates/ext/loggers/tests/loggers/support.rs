@@ -91,6 +91,7 @@ impl Worker {
                 remote_ip: "".into(),
                 direct_remote: address.clone(),
                 remote: address.clone(),
+                direct_local: address.clone(),
                 local: address,
                 listener: "l".into(),
                 accepted_at: now,

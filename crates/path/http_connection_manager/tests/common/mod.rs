@@ -55,6 +55,7 @@ pub fn connection(remote: &str) -> Connection {
         remote_ip: remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
         direct_remote: remote.clone(),
         remote,
+        direct_local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         listener: "l".into(),
         accepted_at: Moment::START,

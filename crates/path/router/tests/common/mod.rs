@@ -181,6 +181,7 @@ pub fn with_facts<T>(f: impl FnOnce(&Facts<'_>) -> T) -> T {
         remote_ip: "".into(),
         direct_remote: address(1),
         remote: address(1),
+        direct_local: address(2),
         local: address(2),
         listener: "listener".into(),
         accepted_at: Moment::START,

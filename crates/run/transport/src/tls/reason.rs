@@ -10,6 +10,7 @@ use super::validation::Rejected;
 const LIBRARY: u32 = 0x1000_0000;
 const CERTIFICATE_VERIFY_FAILED: u32 = LIBRARY + 125;
 const NO_CERTIFICATE_RETURNED: u32 = LIBRARY + 192;
+const UNEXPECTED_MESSAGE: u32 = LIBRARY + 223;
 const WRONG_VERSION_NUMBER: u32 = LIBRARY + 247;
 const HELLO_REFUSED: u32 = LIBRARY + 154;
 /// Received alerts count from here.
@@ -58,6 +59,9 @@ fn of_tls(error: &Error) -> String {
         Error::AlertReceived(alert) => {
             let number = ALERTS + u32::from(u8::from(*alert));
             queued(number, alert_name(*alert))
+        }
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            queued(UNEXPECTED_MESSAGE, "UNEXPECTED_MESSAGE")
         }
         Error::InvalidMessage(_) => queued(WRONG_VERSION_NUMBER, "WRONG_VERSION_NUMBER"),
         other => format!("TLS_error:_{}", other.to_string().replace(' ', "_")),

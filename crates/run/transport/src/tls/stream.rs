@@ -136,7 +136,7 @@ impl TlsStream {
         Ok(Handshake { stream, facts })
     }
 
-    /// Opens TLS on a connection to the host at `address`.
+    /// Opens TLS on a connection to the host at `address`. `http`: that is what it's going to speak.
     ///
     /// # Errors
     /// What ended the handshake.
@@ -145,8 +145,9 @@ impl TlsStream {
         pool: Rc<BufferPool>,
         tls: &UpstreamTls,
         address: &Address,
+        http: bool,
     ) -> Result<Handshake, HandshakeError> {
-        let session = ClientConnection::new(tls.config.clone(), tls.name(address));
+        let session = ClientConnection::new(tls.config(http), tls.name(address));
         let session = session.map_err(HandshakeError::Tls)?;
         let wire = Wire { socket, input: Buffer::default(), pool };
         let mut stream = wire.into_stream(session.into());

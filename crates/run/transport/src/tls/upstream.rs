@@ -22,7 +22,9 @@ use super::verifier::HostVerifier;
 /// Compiled; shared by the workers.
 #[derive(Debug)]
 pub struct UpstreamTls {
-    pub(super) config: Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
+    /// The same for what isn't HTTP: no protocol is offered that isn't configured.
+    plain: Arc<ClientConfig>,
     /// What the host is asked for; `None`: nothing is said of a name.
     name: Option<ServerName<'static>>,
     pub(super) checks_peer: bool,
@@ -31,7 +33,7 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// Compiles the context. `protocols` are offered where the context names none.
+    /// Compiles the context. HTTP offers `protocols` where the context names none.
     pub fn compile(
         message: &UpstreamTlsContext,
         protocols: &[&[u8]],
@@ -70,10 +72,7 @@ impl UpstreamTls {
                 Some(key) => config.with_client_cert_resolver(Arc::new(Always(key))),
                 None => config.with_no_client_auth(),
             };
-            config.alpn_protocols = match common.alpn_protocols.as_slice() {
-                [] => protocols.iter().map(|name| name.to_vec()).collect(),
-                own => protocols_of(own, faults),
-            };
+            config.alpn_protocols = protocols_of(&common.alpn_protocols, faults);
             // A host that picks none, or one of its own, is taken all the same.
             config.check_selected_alpn = false;
             config.enable_sni = name.is_some();
@@ -81,7 +80,18 @@ impl UpstreamTls {
                 0 => Resumption::disabled(),
                 some => Resumption::in_memory_sessions(some as usize),
             };
-            Some(UpstreamTls { config: Arc::new(config), name, checks_peer, verifier, expiries })
+            let plain = Arc::new(config.clone());
+            if config.alpn_protocols.is_empty() {
+                config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            }
+            Some(UpstreamTls {
+                config: Arc::new(config),
+                plain,
+                name,
+                checks_peer,
+                verifier,
+                expiries,
+            })
         })
     }
 
@@ -92,6 +102,11 @@ impl UpstreamTls {
 
     pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
         self.verifier.forgives(chain)
+    }
+
+    /// For a connection that speaks HTTP, or anything else.
+    pub(super) fn config(&self, http: bool) -> Arc<ClientConfig> {
+        if http { self.config.clone() } else { self.plain.clone() }
     }
 
     /// The name that a host at `address` is asked for, which also tells its sessions from others'.

@@ -1,23 +1,19 @@
 //! Getting a connection to the host: an idle one, a new one, or the first that comes free. Whatever
 //! ends the wait, the pool's places and the gauges are given back.
 
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_cluster::{Cluster, Thresholds};
 use dragoman_codec::h1::Limits;
-use dragoman_net::{Buffer, Keepalive, connect};
+use dragoman_net::Buffer;
 use dragoman_pool::{Acquired, Grant};
-use dragoman_transport::tls::{HandshakeError, TlsStream};
-use dragoman_transport::{Stream, UpstreamTls};
-use dragoman_types::tls::Tls;
-use dragoman_types::{Address, Priority};
+use dragoman_types::Priority;
 
 use super::leg::Failure;
 use super::{Exchange, Stop, replies};
-use crate::context::Worker;
+use crate::dial::{Speaks, dial};
 use crate::h1::{Client, Wire, style};
 use crate::upstream::{Leased, WorkerCluster, WorkerHost};
 
@@ -92,23 +88,16 @@ impl Exchange<'_> {
     ) -> Result<Leased, Stop> {
         let begun = self.worker.clock.read();
         let opening = Opening::new(host, priority);
-        let keepalive = cluster.keepalive.map(|k| Keepalive {
-            probes: k.probes,
-            time: k.time,
-            interval: k.interval,
-        });
         let address = opening.host.host.address.clone();
         let until = Some(begun.after(cluster.connect_timeout));
         let tls = self.cluster.as_ref().and_then(|cluster| cluster.entry.tls.clone());
-        let dialled = dial(self.worker, &address, keepalive, tls);
+        let dialled = dial(self.worker, cluster, tls, &address, Speaks::Http);
         let (stream, facts) = match self.patiently(dialled, until).await? {
             Some(Ok(dialled)) => dialled,
             Some(Err(error)) => {
-                if let (Some(stats), DialError::Tls(error)) = (&opening.host.cluster.tls, &error) {
-                    stats.failed(error);
-                }
+                opening.host.cluster.count_handshake(Err(&error));
                 opening.fail(false);
-                let (reason, text) = error.told();
+                let (reason, text) = error.told(&address);
                 self.info.upstream_transport_failure = reason.clone().map(Into::into);
                 return Err(replies::connect_failed(cluster, reason.as_deref(), &text).into());
             }
@@ -117,6 +106,7 @@ impl Exchange<'_> {
                 return Err(replies::connect_timeout(cluster).into());
             }
         };
+        opening.host.cluster.count_handshake(Ok(facts.as_deref()));
         let now = self.worker.clock.read();
         let style = style(cluster.http.proper_case);
         let wire = Wire::new(stream, Buffer::default(), self.worker.buffers.clone(), style);
@@ -126,44 +116,9 @@ impl Exchange<'_> {
         };
         let trailers = cluster.http.enable_trailers;
         let mut client = Box::new(Client::new(wire, self.worker.next_id(), now, limits, trailers));
-        if let (Some(stats), Some(facts)) = (&opening.host.cluster.tls, facts) {
-            stats.done(&facts);
-            client.tls = Some(Arc::from(facts));
-        }
+        client.tls = facts.map(Arc::from);
         Ok(opening.done(client, now.millis_since(begun)))
     }
-}
-
-/// Why there is no connection to a host.
-enum DialError {
-    Connect(io::Error),
-    Tls(HandshakeError),
-}
-
-impl DialError {
-    /// As `%UPSTREAM_TRANSPORT_FAILURE_REASON%` has it, and in words.
-    fn told(&self) -> (Option<String>, String) {
-        match self {
-            DialError::Connect(error) => {
-                (Some(replies::transport_failure(error)), error.to_string())
-            }
-            DialError::Tls(error) => (error.reason(), format!("TLS: {error}")),
-        }
-    }
-}
-
-/// A connection to `address`, through TLS's handshake where the cluster has it.
-async fn dial(
-    worker: &Worker,
-    address: &Address,
-    keepalive: Option<Keepalive>,
-    tls: Option<Arc<UpstreamTls>>,
-) -> Result<(Stream, Option<Box<Tls>>), DialError> {
-    let socket = connect(&worker.reactor, address, keepalive).await.map_err(DialError::Connect)?;
-    let Some(tls) = tls else { return Ok((Stream::Plain(socket), None)) };
-    let done = TlsStream::connect(socket, worker.buffers.clone(), &tls, address).await;
-    let done = done.map_err(DialError::Tls)?;
-    Ok((Stream::Tls(done.stream), Some(done.facts)))
 }
 
 fn count_request(lease: &Leased) {

@@ -64,13 +64,6 @@ pub(super) fn connect_failed(cluster: &Cluster, transport: Option<&str>, text: &
         .cause(format!("cluster {}: connecting failed: {text}", cluster.name))
 }
 
-/// How Envoy words a failed connect: `delayed_connect_error:_Connection_refused`.
-pub(super) fn transport_failure(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    format!("delayed_connect_error:_{}", text.replace(' ', "_"))
-}
-
 pub(super) fn connect_timeout(cluster: &Cluster) -> LocalReply {
     let details = "upstream_reset_before_response_started{connection_timeout}";
     LocalReply::new(503, details)

@@ -1,0 +1,362 @@
+//! `envoy.filters.network.tcp_proxy`: a client's connection, one to a host, and bytes both ways.
+
+mod relay;
+mod upstream;
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use dragoman_format::LogType;
+use dragoman_net::{Buffer, Deadline, Socket};
+use dragoman_stats::Shard;
+use dragoman_tcp_proxy::Config;
+use dragoman_transport::Stream;
+use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
+
+use crate::context::Worker;
+use crate::dial::{Speaks, dial};
+use crate::handshake::shake_hands;
+use crate::manager::{WorkerChain, WorkerListener};
+use crate::serve::{Admitted, connection_of};
+use crate::snapshot::TcpProxy;
+use crate::stats::TcpStats;
+use crate::upstream::{WorkerCluster, WorkerHost};
+
+use relay::{End, Way};
+use upstream::{Counted, PRIORITY};
+
+/// A chain's tcp_proxy with this worker's cells.
+pub(crate) struct WorkerTcp {
+    shared: Arc<TcpProxy>,
+    stats: Shard<TcpStats>,
+}
+
+impl WorkerTcp {
+    pub(crate) fn new(shared: &Arc<TcpProxy>, worker: usize) -> WorkerTcp {
+        WorkerTcp { shared: shared.clone(), stats: shared.stats.shard(worker) }
+    }
+
+    fn config(&self) -> &Config {
+        &self.shared.config
+    }
+}
+
+/// A client's connection.
+struct Proxied {
+    worker: Rc<Worker>,
+    listener: Rc<WorkerListener>,
+    chain: Rc<WorkerChain>,
+    proxy: Rc<WorkerTcp>,
+    connection: Connection,
+    info: StreamInfo,
+    deadline: Deadline,
+    cluster: Option<Rc<WorkerCluster>>,
+    host: Option<Rc<WorkerHost>>,
+}
+
+/// Proxies a connection until it ends.
+pub(crate) fn proxy(
+    worker: Rc<Worker>,
+    listener: Rc<WorkerListener>,
+    proxy: Rc<WorkerTcp>,
+    admitted: Admitted,
+) -> impl Future<Output = ()> {
+    let chain = admitted.chain.clone();
+    let (connection, socket, input) = connection_of(&worker, &listener, admitted);
+    let info = StreamInfo::new(worker.next_id(), connection.accepted_at);
+    let mut proxied = Proxied {
+        deadline: worker.reactor.deadline(),
+        worker,
+        listener,
+        chain,
+        proxy,
+        connection,
+        info,
+        cluster: None,
+        host: None,
+    };
+    proxied.count_open();
+    async move { proxied.run(socket, input).await }
+}
+
+impl Proxied {
+    async fn run(&mut self, socket: Socket, input: Buffer) {
+        let Some((client, input)) = Box::pin(self.secure(socket, input)).await else { return };
+        let Some((host, counted)) = Box::pin(self.connect()).await else { return };
+        self.relay(client, input, host, counted).await;
+    }
+
+    /// TLS's handshake with the client, if the chain has it.
+    async fn secure(&mut self, socket: Socket, input: Buffer) -> Option<(Stream, Buffer)> {
+        if self.chain.shared.tls.is_none() {
+            return Some((Stream::Plain(socket), input));
+        }
+        let timer = (&mut self.deadline, self.connection.accepted_at);
+        let bytes = (socket, input);
+        match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
+            Ok(secured) => {
+                self.connection.tls = Some(secured.tls);
+                Some((secured.stream, Buffer::default()))
+            }
+            Err(by_client) => {
+                let late = (!by_client).then_some("transport socket timeout was reached");
+                self.info.connection_termination = late.map(Into::into);
+                None
+            }
+        }
+    }
+
+    /// A connection to a host of the cluster; several are tried if the configuration says so.
+    async fn connect(&mut self) -> Option<(Stream, Counted)> {
+        let worker = self.worker.clone();
+        let snapshot = worker.snapshot();
+        let config = &self.proxy.shared.config;
+        let Some(cluster) = snapshot.clusters.get(config.cluster(worker.random())).cloned() else {
+            self.proxy.stats.downstream_cx_no_route.inc();
+            self.info.flags.insert(Flags::NO_CLUSTER_FOUND);
+            return None;
+        };
+        self.cluster = Some(cluster.clone());
+        for _ in 0..config.max_connect_attempts {
+            let limits = cluster.config().thresholds[PRIORITY as usize];
+            let open = cluster.cells.sum(PRIORITY, |load| &load.connections);
+            if open >= u64::from(limits.max_connections) {
+                cluster.cells.stats.upstream_cx_overflow.inc();
+                self.info.flags.insert(Flags::UPSTREAM_OVERFLOW);
+                return None;
+            }
+            let Some(host) = cluster.pick(&mut || worker.random()) else {
+                cluster.cells.stats.upstream_cx_none_healthy.inc();
+                self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
+                return None;
+            };
+            self.info.attempts += 1;
+            let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
+            if waiting >= u64::from(limits.max_pending_requests) {
+                cluster.cells.stats.upstream_rq_pending_overflow.inc();
+                continue;
+            }
+            match self.try_host(&cluster, &host).await {
+                Tried::Connected(stream, counted) => return Some((stream, counted)),
+                Tried::Failed => {}
+                Tried::TimeOver(limit) => {
+                    self.count_limit(limit);
+                    return None;
+                }
+            }
+        }
+        cluster.cells.stats.upstream_cx_connect_attempts_exceeded.inc();
+        self.info.flags.insert(Flags::UPSTREAM_RETRY_LIMIT_EXCEEDED);
+        None
+    }
+
+    async fn try_host(&mut self, cluster: &WorkerCluster, host: &Rc<WorkerHost>) -> Tried {
+        let begun = self.worker.clock.read();
+        self.info.phases.upstream_connect_begin.get_or_insert(begun);
+        let mut counted = Counted::new(host, begun);
+        let until = Some(begun.after(cluster.config().connect_timeout));
+        let tls = cluster.entry.tls.clone();
+        let worker = self.worker.clone();
+        let address = &host.host.address;
+        let dialling = dial(&worker, cluster.config(), tls, address, Speaks::Anything);
+        let mut dialling = std::pin::pin!(dialling);
+        let accepted = self.connection.accepted_at;
+        let dialled = poll_fn(|cx| {
+            if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
+                return Poll::Ready(Ok(Some(dialled)));
+            }
+            // The connection's own limits hold while it waits for its host.
+            let (own, limit) = self.next_limit(accepted).unzip();
+            let first = own.into_iter().chain(until).min();
+            match (self.deadline.poll_at(cx, first), limit) {
+                (Poll::Pending, _) => Poll::Pending,
+                (Poll::Ready(()), Some(limit)) if own <= until => Poll::Ready(Err(limit)),
+                (Poll::Ready(()), _) => Poll::Ready(Ok(None)),
+            }
+        })
+        .await;
+        let dialled = match dialled {
+            Ok(dialled) => dialled,
+            Err(limit) => return Tried::TimeOver(limit),
+        };
+        self.host = Some(host.clone());
+        match dialled {
+            Some(Ok((stream, tls))) => {
+                cluster.cells.count_handshake(Ok(tls.as_deref()));
+                let now = self.worker.clock.read();
+                counted.connected(now);
+                self.info.phases.upstream_connect_end = Some(now);
+                self.info.upstream_local = stream.local();
+                self.info.upstream_tls = tls.map(Into::into);
+                Tried::Connected(stream, counted)
+            }
+            Some(Err(error)) => {
+                cluster.cells.count_handshake(Err(&error));
+                self.info.upstream_transport_failure = error.told(address).0.map(Into::into);
+                self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
+                counted.failed(false);
+                Tried::Failed
+            }
+            None => {
+                self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
+                counted.failed(true);
+                Tried::Failed
+            }
+        }
+    }
+
+    async fn relay(
+        &mut self,
+        mut client: Stream,
+        input: Buffer,
+        mut host: Stream,
+        mut counted: Counted,
+    ) {
+        let pool = &self.worker.buffers;
+        let mut up = Way::new(input, pool.clone());
+        let mut down = Way::new(Buffer::default(), pool.clone());
+        let mut active = self.worker.clock.now();
+        let mut counts = (0, 0, 0, 0);
+        // The client's way was over while the host's went on.
+        let mut client_first = false;
+        let over = poll_fn(|cx| {
+            let now = self.worker.clock.read();
+            let (sent, answered) =
+                (up.poll(cx, &mut client, &mut host), down.poll(cx, &mut host, &mut client));
+            let before =
+                std::mem::replace(&mut counts, (up.read, up.written, down.read, down.written));
+            if counts != before {
+                active = now;
+                self.count_moved(&counted, before, counts);
+            }
+            // Who failed has nothing more to say, and nobody to hear the other.
+            let failed = up.end == Some(End::Reset) || down.end == Some(End::Reset);
+            if failed || sent.is_ready() && answered.is_ready() {
+                return Poll::Ready(None);
+            }
+            client_first |= sent.is_ready();
+            self.poll_limits(cx, active).map(Some)
+        })
+        .await;
+        match over {
+            None => {
+                // Whoever ends last ends the connection.
+                let by_host = down.end == Some(End::Reset) || up.end == Some(End::Gone);
+                counted.ended_by_us = !client_first && !by_host;
+                self.pass_reset_on(&up, &mut host);
+                self.pass_reset_on(&down, &mut client);
+                if down.end == Some(End::Reset) {
+                    self.info.flags.insert(Flags::UPSTREAM_REMOTE_RESET);
+                }
+            }
+            Some(limit) => self.count_limit(limit),
+        }
+    }
+
+    /// One side failed: the other learns it by a reset, unless that could destroy bytes on their way.
+    fn pass_reset_on(&self, way: &Way, sink: &mut Stream) {
+        match way.end {
+            Some(End::Reset) if way.written == 0 => sink.reset_on_close(),
+            Some(End::Reset) => drop(sink.shutdown()),
+            _ => {}
+        }
+    }
+
+    fn count_limit(&mut self, limit: Limit) {
+        match limit {
+            Limit::Idle => self.proxy.stats.idle_timeout.inc(),
+            Limit::Duration => {
+                self.proxy.stats.max_downstream_connection_duration.inc();
+                self.info.flags.insert(Flags::DURATION_TIMEOUT);
+            }
+        }
+    }
+
+    /// The limit that is passed next, if nothing moves after `active`.
+    fn next_limit(&self, active: Moment) -> Option<(Moment, Limit)> {
+        let config = self.proxy.config();
+        let idle = config.idle_timeout.map(|limit| (active.after(limit), Limit::Idle));
+        let longest = config.max_downstream_connection_duration;
+        let longest = longest.map(|t| (self.connection.accepted_at.after(t), Limit::Duration));
+        idle.into_iter().chain(longest).min_by_key(|(at, _)| *at)
+    }
+
+    fn poll_limits(&mut self, cx: &mut Context<'_>, active: Moment) -> Poll<Limit> {
+        let Some((at, limit)) = self.next_limit(active) else { return Poll::Pending };
+        self.deadline.poll_at(cx, Some(at)).map(|()| limit)
+    }
+
+    /// Each: bytes (read and written towards the host, read and written towards the client).
+    fn count_moved(
+        &mut self,
+        counted: &Counted,
+        before: (u64, u64, u64, u64),
+        now: (u64, u64, u64, u64),
+    ) {
+        let stats = &self.proxy.stats;
+        stats.downstream_cx_rx_bytes_total.add(now.0 - before.0);
+        stats.downstream_cx_tx_bytes_total.add(now.3 - before.3);
+        counted.moved(now.2 - before.2, now.1 - before.1);
+        self.info.bytes_received = now.0;
+        self.info.bytes_sent = now.2;
+        (self.info.downstream_wire_received, self.info.downstream_wire_sent) = (now.0, now.2);
+        (self.info.upstream_wire_sent, self.info.upstream_wire_received) = (now.0, now.2);
+    }
+
+    fn count_open(&self) {
+        self.proxy.stats.downstream_cx_total.inc();
+        self.listener.count_open();
+        self.worker.connections.set(self.worker.connections.get() + 1);
+    }
+
+    fn log(&mut self) {
+        let logs = &self.proxy.shared.access_logs;
+        if logs.is_empty() {
+            return;
+        }
+        let mut facts = Facts::new(&self.connection, &self.info);
+        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
+        facts.cluster_raw = self.cluster.as_ref().map(|c| &*c.config().name);
+        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
+        let name = self.host.as_ref().map(|h| &*h.host.hostname);
+        facts.upstream_host_name = name.filter(|name| !name.is_empty());
+        let mut buffers = self.worker.logs.borrow_mut();
+        let mut edits = self.worker.edits();
+        for log in logs.iter() {
+            log.log(LogType::TcpConnectionEnd, &facts, &mut edits.format, &mut buffers);
+        }
+    }
+}
+
+/// What became of an attempt to connect.
+enum Tried {
+    Connected(Stream, Counted),
+    Failed,
+    TimeOver(Limit),
+}
+
+/// A limit that was passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Limit {
+    Idle,
+    Duration,
+}
+
+/// However it ends (closed, cut, a panic), it is counted and logged.
+impl Drop for Proxied {
+    fn drop(&mut self) {
+        let now = self.worker.clock.now();
+        self.info.end = Some(now);
+        match std::thread::panicking() {
+            false => self.log(),
+            // A second panic on the way out of the first would end the process.
+            true => drop(catch_unwind(AssertUnwindSafe(|| self.log()))),
+        }
+        let length = now.millis_since(self.connection.accepted_at);
+        self.listener.count_closed(self.connection.id, length);
+        self.worker.connections.set(self.worker.connections.get() - 1);
+    }
+}
