@@ -17,12 +17,14 @@ class Site:
     routes: number of path prefixes in one virtual host; 0 takes any path.
     access_log: one line per request into `Place.access_log`.
     workers: threads or processes that proxy.
+    tcp: bytes are passed on as they are, no HTTP is looked at.
     """
 
     hosts: int = 0
     routes: int = 0
     access_log: bool = False
     workers: int = 1
+    tcp: bool = False
 
     def host_names(self) -> list[str]:
         """The virtual hosts' names."""

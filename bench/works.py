@@ -59,6 +59,8 @@ WORKS: tuple[Work, ...] = (
         drive=Drive(connections=100),
     ),
     Work("workers-2", "two workers on two cores, shared with the load", site=Site(workers=2)),
+    Work("tcp", "bytes passed on, no HTTP looked at", site=Site(tcp=True)),
+    Work("tcp-1m", "the same, 1 MiB bodies", site=Site(tcp=True), drive=Drive(response_bytes=MIB)),
     Work("idle", "idle keep-alive connections, each answered once", kind=Kind.IDLE),
     Work("start", "from exec to the first answered request", kind=Kind.START),
 )

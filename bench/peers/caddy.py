@@ -44,6 +44,8 @@ class Caddy(Peer):
         return version_of(self.program(), "version")
 
     def refusal(self, site: Site) -> str | None:
+        if site.tcp:
+            return "it proxies HTTP"
         return "routes are tried one by one" if site.hosts or site.routes else None
 
     def environment(self, site: Site, place: Place) -> dict[str, str]:

@@ -58,12 +58,19 @@ def connection_manager(site: Site, place: Place) -> dict[str, Any]:
     return manager
 
 
+def tcp_proxy() -> dict[str, Any]:
+    """The TCP proxy, with everything at its default."""
+    kind = f"{TYPES}.filters.network.tcp_proxy.v3.TcpProxy"
+    return {"@type": kind, "stat_prefix": "bench", "cluster": "origin"}
+
+
 def bootstrap(site: Site, place: Place) -> dict[str, Any]:
     """Envoy's whole configuration for a site."""
-    manager = {
-        "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": connection_manager(site, place),
-    }
+    if site.tcp:
+        name, config = "tcp_proxy", tcp_proxy()
+    else:
+        name, config = "http_connection_manager", connection_manager(site, place)
+    network = {"name": f"envoy.filters.network.{name}", "typed_config": config}
     endpoint = {"endpoint": {"address": socket_address(place.origin)}}
     return {
         "admin": {"address": socket_address(place.admin)},
@@ -72,7 +79,7 @@ def bootstrap(site: Site, place: Place) -> dict[str, Any]:
                 {
                     "name": "bench",
                     "address": socket_address(place.listen),
-                    "filter_chains": [{"filters": [manager]}],
+                    "filter_chains": [{"filters": [network]}],
                 }
             ],
             "clusters": [

@@ -66,6 +66,9 @@ class HaproxyHttp(Peer):
     def version(self) -> str:
         return version_of(self.program(), "-v")
 
+    def refusal(self, site: Site) -> str | None:
+        return "its TCP mode stands for it" if site.tcp else None
+
     def command(self, site: Site, place: Place) -> list[str]:
         # HAProxy writes no files itself; stdout is a file of the harness.
         target = "    log stdout format raw local0" if site.access_log else ""

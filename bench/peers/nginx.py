@@ -75,6 +75,9 @@ class Nginx(Peer):
     def version(self) -> str:
         return version_of(self.program(), "-v")
 
+    def refusal(self, site: Site) -> str | None:
+        return "its stream module isn't configured" if site.tcp else None
+
     def command(self, site: Site, place: Place) -> list[str]:
         path = place.folder / "nginx.conf"
         log = f"{place.access_log} combined buffer=64k flush=1s" if site.access_log else "off"

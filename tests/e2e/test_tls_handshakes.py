@@ -182,17 +182,12 @@ def hello(running: Proxy, version: str) -> bytes:
         return peer.outgoing.read()
 
 
-IDLE = pytest.mark.xfail(
-    reason="a broken record on a connection that waits for a request doesn't end it"
-)
-
-
 @both_versions
 @pytest.mark.parametrize(
     "when",
     [
-        pytest.param("before a request", marks=IDLE),
-        pytest.param("between requests", marks=IDLE),
+        "before a request",
+        "between requests",
         "within a request",
     ],
 )
@@ -214,7 +209,6 @@ def test_a_broken_record_ends_the_connection(tmp_path: Path, version: str, when:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
-@pytest.mark.xfail(reason="what TLS answers by itself on an idle connection isn't flushed")
 def test_a_client_that_wants_to_renegotiate_is_told_no(tmp_path: Path) -> None:
     with edge(tmp_path) as running:
         host, port = host_and_port(running)

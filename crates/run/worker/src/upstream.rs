@@ -91,8 +91,15 @@ impl WorkerCluster {
             Some(old) if Arc::ptr_eq(&old.entry.config, &entry.config) => old.cells.clone(),
             _ => Rc::new(ClusterCells::new(entry, worker, workers)),
         };
+        // Connections by another transport (plain bytes, other trust) are none of this cluster's.
+        let same_transport = |old: &&WorkerCluster| match (&old.entry.tls, &entry.tls) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        let before = old.filter(same_transport);
         let host = |(place, host): (usize, &Arc<Host>)| {
-            let kept = old.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
+            let kept = before.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
             if let Some(kept) = kept {
                 return kept.clone();
             }

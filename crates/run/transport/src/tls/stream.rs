@@ -30,6 +30,8 @@ pub struct TlsStream {
     /// Something deciphered may wait to be read.
     more: bool,
     eof: bool,
+    /// What was wrong with the peer's TLS; what came before it may still wait to be read.
+    broken: Option<Error>,
     /// The end isn't to look like an orderly one.
     cut: bool,
 }
@@ -238,17 +240,21 @@ impl TlsStream {
         let n = self.session.read_tls(&mut self.input.data()).map_err(HandshakeError::Io)?;
         self.input.consume(n);
         self.input.release(&self.pool);
-        match self.session.process_new_packets() {
-            Ok(state) => {
-                self.more = state.plaintext_bytes_to_read() > 0;
-                Poll::Ready(Ok(()))
-            }
+        let processed = self.session.process_new_packets();
+        // What TLS itself has to answer (an alert, a new key) goes out as far as it can.
+        if self.session.wants_write() && !self.session.is_handshaking() || processed.is_err() {
+            let _ = self.poll_flush(cx);
+        }
+        match processed {
+            Ok(state) => self.more = state.plaintext_bytes_to_read() > 0,
             Err(error) => {
-                // The alert goes out as far as it can.
-                let _ = self.poll_flush(cx);
-                Poll::Ready(Err(HandshakeError::Tls(error)))
+                // What was deciphered before is still there.
+                self.more = true;
+                self.broken = Some(error.clone());
+                return Poll::Ready(Err(HandshakeError::Tls(error)));
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     pub(crate) fn poll_read(
@@ -269,12 +275,12 @@ impl TlsStream {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
+            if let Some(error) = &self.broken {
+                return Poll::Ready(Err(io::Error::other(error.clone())));
+            }
             match ready!(self.poll_more(cx)) {
-                // What TLS itself has to answer (a new key).
-                Ok(()) if self.session.wants_write() => {
-                    let _ = self.poll_flush(cx);
-                }
-                Ok(()) => {}
+                // The next round gives what came before, then the error.
+                Ok(()) | Err(HandshakeError::Tls(_)) => {}
                 Err(HandshakeError::Io(error)) => return Poll::Ready(Err(error)),
                 Err(error) => return Poll::Ready(Err(io::Error::other(error))),
             }
@@ -308,7 +314,7 @@ impl TlsStream {
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.more || !self.input.is_empty() {
+        if self.more || self.broken.is_some() || !self.input.is_empty() {
             return Poll::Ready(());
         }
         self.socket.poll_read_ready(cx)
@@ -316,7 +322,10 @@ impl TlsStream {
 
     pub(crate) fn has_news(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        while !self.more && (!self.input.is_empty() || self.socket.has_news()) {
+        while !self.more
+            && self.broken.is_none()
+            && (!self.input.is_empty() || self.socket.has_news())
+        {
             match self.poll_more(&mut nobody) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => return true,
@@ -327,7 +336,7 @@ impl TlsStream {
                 return true;
             }
         }
-        self.more
+        self.more || self.broken.is_some()
     }
 
     /// Closing tells the peer that something went wrong.
@@ -404,6 +413,15 @@ impl Wire {
 
     fn into_stream(self, session: Connection) -> Box<TlsStream> {
         let Wire { socket, input, pool } = self;
-        Box::new(TlsStream { socket, session, input, pool, more: false, eof: false, cut: false })
+        Box::new(TlsStream {
+            socket,
+            session,
+            input,
+            pool,
+            more: false,
+            eof: false,
+            broken: None,
+            cut: false,
+        })
     }
 }

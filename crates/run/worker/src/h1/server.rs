@@ -55,9 +55,7 @@ impl Server {
         if !self.wire.input.is_empty() {
             return Poll::Ready(());
         }
-        if !self.wire.stream.has_news() {
-            ready!(self.wire.stream.poll_read_ready(cx));
-        }
+        ready!(self.wire.stream.poll_read_ready(cx));
         // "Ready" may be a guess; only bytes, or the end, are a reason to stop idling.
         match self.wire.poll_fill(cx, SMALL) {
             Poll::Ready(_) => Poll::Ready(()),
