@@ -1,5 +1,7 @@
 //! Operators that read the messages: header fields, path, server name, gRPC status.
 
+use std::borrow::Cow;
+
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Facts, Headers, id};
 
@@ -95,9 +97,20 @@ pub(crate) enum Order {
     HostFirst,
 }
 
+/// A server name as a line may have it: one that is none is marked, and can't end the line.
+fn sanitized(name: &str) -> Cow<'_, str> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if name.bytes().all(valid) {
+        return Cow::Borrowed(name);
+    }
+    let chars = name.bytes().map(|byte| if valid(byte) { char::from(byte) } else { '_' });
+    Cow::Owned(format!("invalid:{}", chars.collect::<String>()))
+}
+
 impl ServerName {
     pub(crate) fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> Wrote {
-        let asked = facts.connection.server_name.as_deref().map(str::as_bytes);
+        let asked = facts.connection.server_name.as_deref().map(sanitized);
+        let asked = asked.as_deref().map(str::as_bytes);
         let host = || self.origin.pick(facts, id::X_ENVOY_ORIGINAL_HOST, id::AUTHORITY);
         let value = match self.order {
             Order::SniOnly => asked,

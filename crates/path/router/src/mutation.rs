@@ -114,6 +114,11 @@ impl Mutations {
                 continue;
             }
             add.value.write(facts, &mut scratch.format, &mut scratch.bytes);
+            // What would end the field isn't written: it would begin another.
+            if scratch.bytes[begin..].iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                scratch.bytes.truncate(begin);
+                continue;
+            }
             if scratch.bytes.len() > begin || add.keep_empty {
                 scratch.values.push((place, scratch.bytes.len()));
             }

@@ -54,7 +54,7 @@ impl Socket {
                     }
                     return Poll::Ready(Ok(n));
                 }
-                Err(Errno::AGAIN) => self.source.exhausted(direction),
+                Err(Errno::AGAIN) => self.source.refused(direction),
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
@@ -99,6 +99,12 @@ impl Socket {
     /// system call and registers nobody.
     pub fn has_news(&self) -> bool {
         self.source.is_ready(Direction::Read)
+    }
+
+    /// Lets the next few calls through, whatever is left of the turn's budget: what is to happen at once,
+    /// with nobody to be woken later, can't wait for the next turn.
+    pub fn grant(&self) {
+        self.source.reactor().grant();
     }
 
     /// Ends our side of the stream.

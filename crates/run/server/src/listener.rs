@@ -182,7 +182,8 @@ fn compile_chain(
     Some(ChainPlan {
         name: chain.name.as_str().into(),
         tls,
-        connect_timeout: timeout.map(duration),
+        // Zero: as long as it takes.
+        connect_timeout: timeout.map(duration).filter(|limit| !limit.is_zero()),
         network,
     })
 }

@@ -36,6 +36,7 @@ impl Stream {
     ///
     /// # Errors
     /// The socket's, and what of the peer's TLS is wrong.
+    #[inline]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => socket.poll_read(cx, room),
@@ -48,6 +49,7 @@ impl Stream {
     ///
     /// # Errors
     /// The socket's.
+    #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => socket.poll_write(cx, data),
@@ -60,6 +62,7 @@ impl Stream {
     ///
     /// # Errors
     /// The socket's.
+    #[inline]
     pub fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
@@ -76,6 +79,7 @@ impl Stream {
     ///
     /// # Errors
     /// The socket's.
+    #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(_) => Poll::Ready(Ok(())),
@@ -85,6 +89,7 @@ impl Stream {
     }
 
     /// Ready once there may be something to read, or the end. Costs no system call.
+    #[inline]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Stream::Plain(socket) => socket.poll_read_ready(cx),
@@ -95,6 +100,7 @@ impl Stream {
 
     /// Whether something (bytes, end or error) is known to wait, without waiting for it. TLS reads what
     /// belongs to itself alone (session tickets).
+    #[inline]
     pub fn has_news(&mut self) -> bool {
         match self {
             Stream::Plain(socket) => socket.has_news(),

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
@@ -20,16 +21,17 @@ pub(crate) struct Secured {
 }
 
 /// Serves the handshake of a chain that has TLS, counts it, and bounds its time. The error: whether it
-/// was the client that ended it.
+/// was the client that ended it. `limit`: the connection's own, which hold for its handshake too.
 pub(crate) async fn shake_hands(
     worker: &Worker,
     listener: &WorkerListener,
     chain: &WorkerChain,
     (socket, input): (Socket, Buffer),
-    (deadline, accepted_at): (&mut Deadline, Moment),
+    (deadline, accepted_at, limit): (&mut Deadline, Moment, Option<Duration>),
 ) -> Result<Secured, bool> {
     let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else { return Err(false) };
-    let until = chain.shared.connect_timeout.map(|limit| accepted_at.after(limit));
+    let own = chain.shared.connect_timeout;
+    let until = own.into_iter().chain(limit).min().map(|limit| accepted_at.after(limit));
     let mut shaking = pin!(TlsStream::accept(socket, input, worker.buffers.clone(), tls));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
@@ -46,7 +48,9 @@ pub(crate) async fn shake_hands(
             Err(true)
         }
         None => {
-            listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
+            if own.is_some_and(|own| limit.is_none_or(|limit| own <= limit)) {
+                listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
+            }
             Err(false)
         }
     }

@@ -152,7 +152,9 @@ impl ClientConnection {
             return false;
         };
         let bytes = (socket, std::mem::take(&mut wire.input));
-        let timer = (&mut self.deadline, self.connection.accepted_at);
+        let timeouts = &self.manager.shared.config.timeouts;
+        let own = timeouts.connection_idle.into_iter().chain(timeouts.max_connection).min();
+        let timer = (&mut self.deadline, self.connection.accepted_at, own);
         match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
             Ok(secured) => {
                 self.connection.tls = Some(secured.tls);

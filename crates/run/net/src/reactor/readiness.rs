@@ -114,6 +114,13 @@ impl Source {
         side.ready.set(side.ended.get());
     }
 
+    /// A call that way was refused: not even the end is there to be told.
+    pub(crate) fn refused(&self, direction: Direction) {
+        let side = self.readiness.side(direction);
+        side.ready.set(false);
+        side.ended.set(false);
+    }
+
     /// A call that way would succeed, as far as anybody can know.
     pub(crate) fn assume_ready(&self, direction: Direction) {
         self.readiness.side(direction).ready.set(true);

@@ -230,7 +230,11 @@ pub(super) fn validation(
         }
         ValidationContextType::CombinedValidationContext(combined) => {
             faults.field("combined_validation_context", |faults| {
-                let named = combined.validation_context_sds_secret_config.as_ref()?;
+                let Some(named) = &combined.validation_context_sds_secret_config else {
+                    let why = "a combined context needs a secret to combine with";
+                    faults.add_at("validation_context_sds_secret_config", "missing", why);
+                    return None;
+                };
                 let field = "validation_context_sds_secret_config";
                 let fetched = faults
                     .field(field, |faults| material::named_validation(named, secrets, faults))?;

@@ -24,9 +24,9 @@ pub(super) fn certificate(der: &[u8]) -> Result<Certificate, String> {
     let names = parsed.subject_alternative_name().map_err(|error| error.to_string())?;
     for name in names.iter().flat_map(|names| &names.value.general_names) {
         match name {
-            GeneralName::DNSName(name) => facts.dns_sans.push((*name).into()),
-            GeneralName::URI(name) => facts.uri_sans.push((*name).into()),
-            GeneralName::RFC822Name(name) => facts.email_sans.push((*name).into()),
+            GeneralName::DNSName(name) => facts.dns_sans.extend(harmless(name)),
+            GeneralName::URI(name) => facts.uri_sans.extend(harmless(name)),
+            GeneralName::RFC822Name(name) => facts.email_sans.extend(harmless(name)),
             GeneralName::IPAddress(octets) => {
                 facts.ip_sans.extend(address(octets).map(|ip| ip.to_string().into()));
             }
@@ -86,18 +86,76 @@ fn rfc2253(name: &X509Name<'_>) -> String {
     parts.join(",")
 }
 
-/// RFC 2253 section 2.4.
+/// A name that may stand in a field or a line. One with control bytes is nobody's name: it could end the
+/// field it's written into, and is as if it weren't there.
+fn harmless(name: &str) -> Option<Box<str>> {
+    (!name.chars().any(char::is_control)).then(|| name.into())
+}
+
+/// RFC 2253 section 2.4; control bytes and what isn't ASCII as `\` and two digits, as OpenSSL does.
 fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
-    let last = value.chars().count().saturating_sub(1);
-    for (place, char) in value.chars().enumerate() {
-        let special = matches!(char, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
-            || (place == 0 && matches!(char, ' ' | '#'))
-            || (place == last && char == ' ');
+    let last = value.len().saturating_sub(1);
+    for (place, byte) in value.bytes().enumerate() {
+        if byte.is_ascii_control() || !byte.is_ascii() {
+            out.push_str(&format!("\\{byte:02X}"));
+            continue;
+        }
+        let special = matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';')
+            || (place == 0 && matches!(byte, b' ' | b'#'))
+            || (place == last && byte == b' ');
         if special {
             out.push('\\');
         }
-        out.push(char);
+        out.push(char::from(byte));
     }
     out
+}
+
+/// Whether a certificate may sign others: it says so, and doesn't take it back by its key's usage.
+pub(super) fn may_sign(der: &[u8]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    let is_ca = parsed.basic_constraints().ok().flatten().is_some_and(|found| found.value.ca);
+    // Malformed is as good as not allowed.
+    let usage = parsed.key_usage();
+    is_ca && usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
+}
+
+/// What a certificate proves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Usage {
+    Client,
+    Server,
+}
+
+/// Whether a certificate may be used so.
+pub(super) fn serves(der: &[u8], usage: Usage) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    let allowed = parsed.extended_key_usage();
+    allowed.is_ok_and(|found| {
+        found.is_none_or(|found| match usage {
+            Usage::Client => found.value.client_auth || found.value.any,
+            Usage::Server => found.value.server_auth || found.value.any,
+        })
+    })
+}
+
+/// When a certificate is valid, in seconds since 1970.
+pub(super) fn validity(der: &[u8]) -> Option<(i64, i64)> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let validity = parsed.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_end_no_field() {
+        assert_eq!(escaped("x\"\r\ny, z "), "x\\\"\\0D\\0Ay\\, z\\ ");
+        assert_eq!(escaped("#é"), "\\#\\C3\\A9");
+        assert_eq!(harmless("a\r\nb"), None);
+        assert_eq!(harmless("a.b").as_deref(), Some("a.b"));
+    }
 }

@@ -322,6 +322,12 @@ impl TlsStream {
 
     pub(crate) fn has_news(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
+        self.socket.grant();
+        // "More" may be a guess.
+        if self.more && self.broken.is_none() {
+            let state = self.session.process_new_packets();
+            self.more = state.map_or(true, |state| state.plaintext_bytes_to_read() > 0);
+        }
         while !self.more
             && self.broken.is_none()
             && (!self.input.is_empty() || self.socket.has_news())
@@ -347,6 +353,7 @@ impl TlsStream {
 
     pub(crate) fn say_goodbye(&mut self) {
         self.session.send_close_notify();
+        self.socket.grant();
         // As far as it can: a peer that doesn't read isn't waited for.
         let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
     }
@@ -376,7 +383,12 @@ impl Wire {
             if self.input.is_empty() {
                 let n = poll_fn(|cx| {
                     let room = self.input.room(&self.pool, SMALL);
-                    self.socket.poll_read(cx, room)
+                    let read = self.socket.poll_read(cx, room);
+                    if read.is_pending() {
+                        // A client that is silent holds no buffer.
+                        self.input.release(&self.pool);
+                    }
+                    read
                 })
                 .await
                 .map_err(HandshakeError::Io)?;

@@ -19,6 +19,9 @@ use super::select::Always;
 use super::validation::Validation;
 use super::verifier::HostVerifier;
 
+/// Sessions of hosts that are kept at most.
+const MAX_SESSIONS: u32 = 1024;
+
 /// Compiled; shared by the workers.
 #[derive(Debug)]
 pub struct UpstreamTls {
@@ -52,7 +55,8 @@ impl UpstreamTls {
         };
         let empty = CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
-        let sessions = u32_or(message.max_session_keys.as_ref(), 1);
+        // The library makes room for all of them at once.
+        let sessions = u32_or(message.max_session_keys.as_ref(), 1).min(MAX_SESSIONS);
         faults.field("common_tls_context", |faults| {
             let parameters = common.tls_params.clone().unwrap_or_default();
             let parameters = faults

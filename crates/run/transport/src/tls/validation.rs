@@ -18,8 +18,12 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, Error, OtherError};
-use webpki::{EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder};
+use webpki::{
+    EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
+    RevocationOptionsBuilder, VerifiedPath,
+};
 
+use super::facts::Usage;
 use super::{facts, material};
 
 /// Why a certificate was rejected, as the statistics tell it apart.
@@ -80,6 +84,8 @@ impl Rejected {
 #[derive(Debug)]
 pub(super) struct Validation {
     pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// When each of them is valid.
+    anchors_valid: Vec<(i64, i64)>,
     /// The same as they were given: one of them may be the peer's own.
     trusted: Vec<CertificateDer<'static>>,
     revoked: Vec<OwnedCertRevocationList>,
@@ -114,7 +120,7 @@ impl Validation {
             Some(pem) => material::certificates(&pem, "trusted_ca", faults)?,
             None => Vec::new(),
         };
-        let anchors = anchors(&trusted, faults)?;
+        let (anchors, anchors_valid) = anchors(&trusted, faults)?;
         let names = message.match_typed_subject_alt_names.iter().enumerate();
         let names: Vec<_> = names
             .filter_map(|(index, name)| {
@@ -130,6 +136,7 @@ impl Validation {
         let revoked = revocation_lists(message, faults)?;
         Some(Validation {
             anchors,
+            anchors_valid,
             trusted,
             revoked,
             only_leaf_revocation: message.only_verify_leaf_cert_crl,
@@ -166,14 +173,14 @@ impl Validation {
 
     /// Whether anything of a certificate is checked.
     pub(super) fn checks(&self) -> bool {
-        !self.anchors.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+        !self.trusted.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
     }
 
     /// Whether a chain that was let in fails its check (`ACCEPT_UNTRUSTED`).
-    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>], usage: KeyUsage) -> bool {
+    pub(super) fn forgives(&self, chain: &[CertificateDer<'_>], usage: Usage) -> bool {
         let Some((leaf, between)) = chain.split_first() else { return false };
         self.accept_untrusted
-            && !self.anchors.is_empty()
+            && !self.trusted.is_empty()
             && self.verify_chain(leaf, between, UnixTime::now(), usage).is_err()
     }
 
@@ -182,9 +189,9 @@ impl Validation {
         leaf: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: KeyUsage,
+        usage: Usage,
     ) -> Result<(), Error> {
-        if !self.anchors.is_empty() {
+        if !self.trusted.is_empty() {
             match self.verify_chain(leaf, between, now, usage) {
                 Err(_) if self.accept_untrusted => {}
                 judged => judged?,
@@ -210,7 +217,7 @@ impl Validation {
         leaf: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: KeyUsage,
+        usage: Usage,
     ) -> Result<(), Error> {
         let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
         let now = match self.allow_expired && (now.as_secs() as i64) > facts.not_after {
@@ -219,31 +226,60 @@ impl Validation {
             )),
             false => now,
         };
-        // A certificate that is itself listed is trusted as such (one that signed itself, say).
-        if self.trusted.iter().any(|trusted| trusted == leaf) {
-            return in_time(&facts, now);
+        // A certificate that is itself listed is trusted as such (one that signed itself, say), unless
+        // there are lists in which it might be revoked.
+        if self.revoked.is_empty() && self.trusted.iter().any(|trusted| trusted == leaf) {
+            return match facts::serves(leaf, usage) {
+                true => in_time(&facts, now),
+                false => Err(CertificateError::InvalidPurpose.into()),
+            };
         }
         let leaf = EndEntityCert::try_from(leaf).map_err(pki)?;
         let lists: Vec<_> = self.revoked.iter().map(|list| list.clone().into()).collect();
         let lists: Vec<&webpki::CertRevocationList<'_>> = lists.iter().collect();
-        let revocation = match RevocationOptionsBuilder::new(&lists) {
-            Ok(builder) if self.only_leaf_revocation => {
-                Some(builder.with_depth(webpki::RevocationCheckDepth::EndEntity).build())
-            }
-            Ok(builder) => Some(builder.build()),
-            Err(_) => None,
+        let depth = match self.only_leaf_revocation {
+            true => RevocationCheckDepth::EndEntity,
+            false => RevocationCheckDepth::Chain,
         };
+        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
+            builder.with_depth(depth).with_expiration_policy(ExpirationPolicy::Enforce).build()
+        });
+        let purpose = match usage {
+            Usage::Client => KeyUsage::client_auth(),
+            Usage::Server => KeyUsage::server_auth(),
+        };
+        let path = |path: &VerifiedPath<'_>| self.verify_path(path, now);
         leaf.verify_for_usage(
             self.algorithms.all,
             &self.anchors,
             between,
             now,
-            usage,
+            purpose,
             revocation,
-            None,
+            Some(&path),
         )
         .map(|_| ())
         .map_err(pki)
+    }
+
+    /// What webpki leaves open: that those between may sign, and that the trusted one is valid.
+    fn verify_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+        let now = now.as_secs() as i64;
+        if !path.intermediate_certificates().all(|between| facts::may_sign(&between.der())) {
+            return Err(webpki::Error::UnknownIssuer);
+        }
+        let anchor = path.anchor();
+        let is_it = |known: &TrustAnchor<'_>| {
+            known.subject == anchor.subject
+                && known.subject_public_key_info == anchor.subject_public_key_info
+        };
+        // Of several with one key and name one that is valid is enough.
+        let mut valid =
+            self.anchors.iter().zip(&self.anchors_valid).filter(|(known, _)| is_it(known));
+        match self.allow_expired || valid.any(|(_, (from, to))| (*from..=*to).contains(&now)) {
+            true => Ok(()),
+            false => Err(webpki::Error::InvalidCertValidity),
+        }
     }
 }
 
@@ -279,14 +315,27 @@ fn pki(error: webpki::Error) -> Error {
     kind.into()
 }
 
-fn anchors(
-    trusted: &[CertificateDer<'static>],
-    faults: &mut Faults,
-) -> Option<Vec<TrustAnchor<'static>>> {
-    let anchor = |der| webpki::anchor_from_trusted_cert(der).map(|anchor| anchor.to_owned());
-    let found: Result<Vec<_>, _> = trusted.iter().map(anchor).collect();
-    found.map_err(|error| faults.add_at("trusted_ca", "unreadable", error.to_string())).ok()
+/// Those of the trusted certificates that may sign others, and when they are valid. The rest are trusted
+/// as what they are, and nobody else by them.
+fn anchors(trusted: &[CertificateDer<'static>], faults: &mut Faults) -> Option<Anchors> {
+    let mut found = (Vec::new(), Vec::new());
+    for der in trusted.iter().filter(|der| facts::may_sign(der)) {
+        match (webpki::anchor_from_trusted_cert(der), facts::validity(der)) {
+            (Ok(anchor), Some(valid)) => {
+                found.0.push(anchor.to_owned());
+                found.1.push(valid);
+            }
+            (Err(error), _) => {
+                faults.add_at("trusted_ca", "unreadable", error.to_string());
+                return None;
+            }
+            (_, None) => {}
+        }
+    }
+    Some(found)
 }
+
+type Anchors = (Vec<TrustAnchor<'static>>, Vec<(i64, i64)>);
 
 fn revocation_lists(
     message: &CertificateValidationContext,

@@ -5,8 +5,8 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use webpki::KeyUsage;
 
+use super::facts::Usage;
 use super::validation::Validation;
 
 /// Judges a host's certificate. Without a validation any is good, as in Envoy: the linter warns.
@@ -19,7 +19,7 @@ pub(super) struct HostVerifier {
 impl HostVerifier {
     pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
         let validation = self.validation.as_ref();
-        validation.is_some_and(|validation| validation.forgives(chain, KeyUsage::server_auth()))
+        validation.is_some_and(|validation| validation.forgives(chain, Usage::Server))
     }
 }
 
@@ -33,7 +33,7 @@ impl ServerCertVerifier for HostVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(validation) = &self.validation {
-            validation.verify(leaf, between, now, KeyUsage::server_auth())?;
+            validation.verify(leaf, between, now, Usage::Server)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -71,7 +71,7 @@ pub(super) struct ClientVerifier {
 
 impl ClientVerifier {
     pub(super) fn forgives(&self, chain: &[CertificateDer<'_>]) -> bool {
-        self.validation.forgives(chain, KeyUsage::client_auth())
+        self.validation.forgives(chain, Usage::Client)
     }
 
     pub(super) fn new(validation: Validation, required: bool) -> ClientVerifier {
@@ -98,7 +98,7 @@ impl ClientCertVerifier for ClientVerifier {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.validation.verify(leaf, between, now, KeyUsage::client_auth())?;
+        self.validation.verify(leaf, between, now, Usage::Client)?;
         Ok(ClientCertVerified::assertion())
     }
 

@@ -94,7 +94,10 @@ impl Proxied {
         if self.chain.shared.tls.is_none() {
             return Some((Stream::Plain(socket), input));
         }
-        let timer = (&mut self.deadline, self.connection.accepted_at);
+        let config = self.proxy.config();
+        let longest = config.max_downstream_connection_duration;
+        let own = config.idle_timeout.into_iter().chain(longest).min();
+        let timer = (&mut self.deadline, self.connection.accepted_at, own);
         let bytes = (socket, input);
         match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
             Ok(secured) => {
@@ -137,11 +140,12 @@ impl Proxied {
             let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
             if waiting >= u64::from(limits.max_pending_requests) {
                 cluster.cells.stats.upstream_rq_pending_overflow.inc();
+                others_first().await;
                 continue;
             }
             match self.try_host(&cluster, &host).await {
                 Tried::Connected(stream, counted) => return Some((stream, counted)),
-                Tried::Failed => {}
+                Tried::Failed => others_first().await,
                 Tried::TimeOver(limit) => {
                     self.count_limit(limit);
                     return None;
@@ -329,6 +333,19 @@ impl Proxied {
             log.log(LogType::TcpConnectionEnd, &facts, &mut edits.format, &mut buffers);
         }
     }
+}
+
+/// Lets other tasks have a turn: attempts that fail at once must not follow each other without end.
+async fn others_first() {
+    let mut polled = false;
+    poll_fn(|cx| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// What became of an attempt to connect.
