@@ -14,5 +14,5 @@ pub use buffer::{Buffer, BufferPool};
 pub use connect::{Keepalive, connect};
 pub use deadline::Deadline;
 pub use interface::local_interface;
-pub use reactor::{Caller, Reactor, Task};
+pub use reactor::{Caller, Reactor, Task, others_first};
 pub use socket::{Listener, Socket};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use dragoman_net::{Reactor, Socket, SocketOptions, bind, clock, connect};
+use dragoman_net::{Reactor, Socket, SocketOptions, bind, clock, connect, others_first};
 use dragoman_types::Address;
 
 const OPTIONS: SocketOptions =
@@ -18,19 +18,6 @@ fn run<T: 'static>(body: impl AsyncFnOnce(Reactor) -> T + 'static) -> T {
     let done = reactor.block_on(async move { body(inner).await }).unwrap();
     reactor.end();
     done
-}
-
-/// Lets the tasks that are woken have a turn.
-async fn turn() {
-    let mut polled = false;
-    poll_fn(|cx| match std::mem::replace(&mut polled, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 async fn pair(reactor: &Reactor, at: &Address) -> (Socket, Socket) {
@@ -76,16 +63,16 @@ fn an_aborted_task_is_dropped_at_the_next_turn_and_no_other() {
             pending::<()>().await;
         };
         let (first, _second) = (reactor.spawn(hold(guard())), reactor.spawn(hold(guard())));
-        turn().await;
+        others_first().await;
         first.abort();
         assert_eq!(counted.get(), 0);
-        turn().await;
+        others_first().await;
         assert_eq!(counted.get(), 1);
         // Its place is another's now; the old handle can't end that one.
         let _third = reactor.spawn(hold(guard()));
         first.abort();
-        turn().await;
-        turn().await;
+        others_first().await;
+        others_first().await;
         assert_eq!(counted.get(), 1);
     });
     // The end drops the rest.
@@ -101,8 +88,8 @@ fn a_panic_ends_its_task_only() {
             let _guard = guard;
             std::panic::resume_unwind(Box::new("a panic that the test wants"));
         });
-        turn().await;
-        turn().await;
+        others_first().await;
+        others_first().await;
     });
     assert_eq!(drops.get(), 1);
 }
@@ -143,10 +130,10 @@ fn tasks_wake_each_other() {
             .await;
             told.set(true);
         });
-        turn().await;
+        others_first().await;
         assert!(!done.get());
         waiting.take().unwrap().wake();
-        turn().await;
+        others_first().await;
         assert!(done.get());
     });
 }
@@ -165,11 +152,11 @@ fn a_task_that_always_has_something_to_do_lets_others_have_a_turn() {
             }
         });
         while reads.get() == 0 {
-            turn().await;
+            others_first().await;
         }
         assert!(reads.get() < 1000, "{} reads in one turn", reads.get());
         while reads.get() < 10_000 {
-            turn().await;
+            others_first().await;
         }
     });
 }
@@ -212,7 +199,7 @@ fn more_than_the_kernel_takes_is_written_as_it_is_read() {
         });
         write_all(&mut near, &vec![b'x'; LENGTH]).await;
         while sum.get() < LENGTH {
-            turn().await;
+            others_first().await;
         }
     });
 }

@@ -20,16 +20,29 @@ pub(crate) struct Secured {
     pub(crate) tls: Box<Tls>,
 }
 
-/// Serves the handshake of a chain that has TLS, counts it, and bounds its time. The error: whether it
-/// was the client that ended it. `limit`: the connection's own, which hold for its handshake too.
+/// Why a connection has no TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsecured {
+    /// The client ended it, or spoke something that we can't accept.
+    ByClient,
+    /// `transport_socket_connect_timeout`.
+    TooSlow,
+    /// A limit of the connection itself.
+    OwnLimit,
+}
+
+/// Serves the handshake of a chain that has TLS, counts it, and bounds its time. `limit`: the connection's own, which
+/// hold for its handshake too.
 pub(crate) async fn shake_hands(
     worker: &Worker,
     listener: &WorkerListener,
     chain: &WorkerChain,
     (socket, input): (Socket, Buffer),
     (deadline, accepted_at, limit): (&mut Deadline, Moment, Option<Duration>),
-) -> Result<Secured, bool> {
-    let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else { return Err(false) };
+) -> Result<Secured, Unsecured> {
+    let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else {
+        return Err(Unsecured::ByClient);
+    };
     let own = chain.shared.connect_timeout;
     let until = own.into_iter().chain(limit).min().map(|limit| accepted_at.after(limit));
     let mut shaking = pin!(TlsStream::accept(socket, input, worker.buffers.clone(), tls));
@@ -45,13 +58,12 @@ pub(crate) async fn shake_hands(
         }
         Some(Err(error)) => {
             stats.failed(&error);
-            Err(true)
+            Err(Unsecured::ByClient)
         }
-        None => {
-            if own.is_some_and(|own| limit.is_none_or(|limit| own <= limit)) {
-                listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
-            }
-            Err(false)
+        None if own.is_some_and(|own| limit.is_none_or(|limit| own <= limit)) => {
+            listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
+            Err(Unsecured::TooSlow)
         }
+        None => Err(Unsecured::OwnLimit),
     }
 }

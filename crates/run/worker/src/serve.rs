@@ -14,7 +14,7 @@ use dragoman_types::{Address, Connection, Moment};
 use crate::context::{Scratch, Worker};
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
-use crate::handshake::shake_hands;
+use crate::handshake::{Unsecured, shake_hands};
 use crate::manager::{Manager, WorkerChain, WorkerListener};
 
 /// Bytes that are read and thrown away while a closing connection waits for its client.
@@ -161,8 +161,11 @@ impl ClientConnection {
                 self.server.wire.stream = secured.stream;
                 true
             }
-            Err(remote) => {
-                self.remote_close = remote;
+            Err(why) => {
+                self.remote_close = why == Unsecured::ByClient;
+                if why == Unsecured::OwnLimit {
+                    self.count_idle_end();
+                }
                 false
             }
         }

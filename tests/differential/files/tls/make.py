@@ -1,14 +1,17 @@
 # /// script
 # dependencies = ["cryptography"]
 # ///
-"""Makes every key and certificate of this folder anew; what it wrote is committed.
+"""Makes the keys and certificates of this folder that are missing; `--all` makes every one anew.
 
     pip install cryptography && python tests/differential/files/tls/make.py
 
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
-client-revoked, b-locked.key wants the password "secret", tickets.key encrypts session tickets.
-Committed, so that both proxies of a run, and two runs, get the same bytes. They protect nothing.
+client-revoked, ca-stale.crl is one of the past, b-locked.key wants the password "secret",
+tickets.key encrypts session tickets. Not to be let in: client-by-lone (signed by lone, which is no
+CA), client-of-expired (by ca-expired), client-by-mute (by an intermediate that may not sign).
+client-crlf has line ends in its names. Committed, so that both proxies of a run, and two runs, get
+the same bytes. They protect nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import datetime
 import hashlib
 import ipaddress
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 START = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(2124, 1, 1, tzinfo=datetime.UTC)
 SOON_OVER = datetime.datetime(2024, 2, 1, tzinfo=datetime.UTC)
+ANEW = "--all" in sys.argv[1:]
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -88,13 +93,19 @@ def key_usage(*uses: str) -> x509.KeyUsage:
     return x509.KeyUsage(**{use: use in uses for use in known})
 
 
-def authority(common_name: str, issuer: Issued | None = None) -> Issued:
+def authority(
+    common_name: str,
+    issuer: Issued | None = None,
+    *,
+    end: datetime.datetime = END,
+    uses: Sequence[str] = ("key_cert_sign", "crl_sign"),
+) -> Issued:
     """A CA; an intermediate one when it has an issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        builder(subject(common_name), key, issuer, END)
+        builder(subject(common_name), key, issuer, end)
         .add_extension(x509.BasicConstraints(True, None), True)
-        .add_extension(key_usage("key_cert_sign", "crl_sign"), True)
+        .add_extension(key_usage(*uses), True)
         .sign(issuer.key if issuer else key, hashes.SHA256())
     )
     return Issued(key, certificate)
@@ -103,37 +114,56 @@ def authority(common_name: str, issuer: Issued | None = None) -> Issued:
 def leaf(
     name: x509.Name,
     sans: Sequence[str],
-    issuer: Issued,
+    issuer: Issued | None,
     *,
     client: bool = False,
     use_rsa: bool = False,
     end: datetime.datetime = END,
     chain: tuple[x509.Certificate, ...] = (),
 ) -> Issued:
-    """A certificate for a server, or for a client."""
+    """A certificate for a server, or for a client; for both, self-signed, without an issuer."""
     key: Key = (
         rsa.generate_private_key(65537, 2048)
         if use_rsa
         else ec.generate_private_key(ec.SECP256R1())
     )
-    purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] if client or not issuer else []
+    purposes += [] if client else [ExtendedKeyUsageOID.SERVER_AUTH]
     uses = ("digital_signature", "key_encipherment") if use_rsa else ("digital_signature",)
     made = (
         builder(name, key, issuer, end)
         .add_extension(x509.BasicConstraints(False, None), True)
         .add_extension(key_usage(*uses), True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), False)
     )
     if sans:
         made = made.add_extension(x509.SubjectAlternativeName([san(text) for text in sans]), False)
-    return Issued(key, made.sign(issuer.key, hashes.SHA256()), chain)
+    return Issued(key, made.sign(issuer.key if issuer else key, hashes.SHA256()), chain)
+
+
+def kept(name: str, made: Issued) -> Issued:
+    """What the folder has by this name; what was made, if there is nothing or all is made anew."""
+    pem, key = HERE / f"{name}.pem", HERE / f"{name}.key"
+    if ANEW or not (pem.exists() and key.exists()):
+        return made
+    first, *others = x509.load_pem_x509_certificates(pem.read_bytes())
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(loaded, Key)
+    return Issued(loaded, first, tuple(others))
 
 
 def everything() -> dict[str, Issued]:
     """By the names of their files."""
-    ca, other = authority("Test CA"), authority("Other CA")
+    ca, other = kept("ca", authority("Test CA")), kept("other-ca", authority("Other CA"))
     middle = authority("Intermediate CA", ca)
-    return {"ca": ca, "other-ca": other, **servers(ca, other), **clients(ca, other, middle)}
+    made = {
+        "ca": ca,
+        "other-ca": other,
+        **servers(ca, other),
+        **clients(ca, other, middle),
+        **refused(ca),
+    }
+    return {name: kept(name, issued) for name, issued in made.items()}
 
 
 def servers(ca: Issued, other: Issued) -> dict[str, Issued]:
@@ -173,6 +203,23 @@ def clients(ca: Issued, other: Issued, middle: Issued) -> dict[str, Issued]:
     }
 
 
+def refused(ca: Issued) -> dict[str, Issued]:
+    """Signers that may not sign (any more), whom they signed, and names that would end a line."""
+    name, sans = subject("client.example.com"), ["dns:client.example.com"]
+    lone = kept("lone", leaf(subject("lone.example.com"), ["dns:lone.example.com"], None))
+    expired = kept("ca-expired", authority("Expired CA", end=SOON_OVER))
+    mute = authority("Mute CA", ca, uses=["crl_sign"])
+    lines, line_sans = subject('x"\r\nx-admin: yes'), ["dns:a\r\nx-admin: yes", *sans]
+    return {
+        "lone": lone,
+        "client-by-lone": leaf(name, sans, lone, client=True),
+        "ca-expired": expired,
+        "client-of-expired": leaf(name, sans, expired, client=True),
+        "client-by-mute": leaf(name, sans, mute, client=True, chain=(mute.certificate,)),
+        "client-crlf": leaf(lines, line_sans, ca, client=True),
+    }
+
+
 def fingerprints(certificate: x509.Certificate) -> tuple[str, str]:
     """SHA-256 of the whole certificate in hex, and of its public key in base64."""
     public = certificate.public_key().public_bytes(
@@ -189,14 +236,14 @@ def key_pem(key: Key, encryption: serialization.KeySerializationEncryption) -> b
     return key.private_bytes(serialization.Encoding.PEM, form, encryption)
 
 
-def revocations(ca: Issued, revoked: Issued) -> bytes:
+def revocations(ca: Issued, revoked: Issued, end: datetime.datetime = END) -> bytes:
     """The CA's list, with one certificate on it."""
     entry = x509.RevokedCertificateBuilder().serial_number(revoked.certificate.serial_number)
     made = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.certificate.subject)
         .last_update(START)
-        .next_update(END)
+        .next_update(end)
         .add_revoked_certificate(entry.revocation_date(START).build())
         .add_extension(x509.CRLNumber(1), False)
         .add_extension(
@@ -206,6 +253,12 @@ def revocations(ca: Issued, revoked: Issued) -> bytes:
     return made.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def write(name: str, data: bytes) -> None:
+    """Writes a file that isn't there yet, or any when all is made anew."""
+    if ANEW or not (HERE / name).exists():
+        (HERE / name).write_bytes(data)
+
+
 def main() -> None:
     """Writes the folder."""
     lines = ["# Made by make.py."]
@@ -213,15 +266,15 @@ def main() -> None:
     for name, issued in made.items():
         pem = [c.public_bytes(serialization.Encoding.PEM)
                for c in (issued.certificate, *issued.chain)]  # fmt: skip
-        (HERE / f"{name}.pem").write_bytes(b"".join(pem))
-        key = key_pem(issued.key, serialization.NoEncryption())
-        (HERE / f"{name}.key").write_bytes(key)
+        write(f"{name}.pem", b"".join(pem))
+        write(f"{name}.key", key_pem(issued.key, serialization.NoEncryption()))
         whole, spki = fingerprints(issued.certificate)
         lines.append(f'{name}: {{sha256: "{whole}", spki: "{spki}"}}')
     locked = key_pem(made["b"].key, serialization.BestAvailableEncryption(b"secret"))
-    (HERE / "b-locked.key").write_bytes(locked)
-    (HERE / "ca.crl").write_bytes(revocations(made["ca"], made["client-revoked"]))
-    (HERE / "tickets.key").write_bytes(os.urandom(80))
+    write("b-locked.key", locked)
+    write("ca.crl", revocations(made["ca"], made["client-revoked"]))
+    write("ca-stale.crl", revocations(made["ca"], made["client-revoked"], SOON_OVER))
+    write("tickets.key", os.urandom(80))
     (HERE / "fingerprints.yaml").write_text("\n".join(lines) + "\n", "utf-8")
 
 

@@ -15,12 +15,12 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dragoman_types::Moment;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Registry, Token};
 
 use crate::clock;
 use crate::deadline::Deadline;
@@ -48,7 +48,7 @@ pub struct Reactor {
 
 #[derive(Debug)]
 pub(crate) struct Core {
-    poll: RefCell<(Poll, Events)>,
+    poll: RefCell<(mio::Poll, Events)>,
     registry: Registry,
     sources: RefCell<Sources>,
     tasks: Rc<Tasks>,
@@ -83,7 +83,7 @@ impl Reactor {
     /// # Errors
     /// When the kernel gives no descriptor, or this thread has a reactor already.
     pub fn new() -> io::Result<Reactor> {
-        let poll = Poll::new()?;
+        let poll = mio::Poll::new()?;
         let caller = Caller(Arc::new(mio::Waker::new(poll.registry(), CALLED)?));
         let core = Core {
             registry: poll.registry().try_clone()?,
@@ -268,6 +268,19 @@ impl Core {
         }
         Ok(Turn { called })
     }
+}
+
+/// Lets the other tasks that wait have a turn.
+pub async fn others_first() {
+    let mut polled = false;
+    std::future::poll_fn(|cx| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 type Boxed = Pin<Box<dyn Future<Output = ()>>>;

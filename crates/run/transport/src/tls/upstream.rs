@@ -43,16 +43,7 @@ impl UpstreamTls {
         secrets: &dyn Secrets,
         faults: &mut Faults,
     ) -> Option<UpstreamTls> {
-        let name = match message.sni.as_str() {
-            "" => None,
-            sni => match ServerName::try_from(sni.to_owned()) {
-                Ok(name) => Some(name),
-                Err(_) => {
-                    faults.add_at("sni", "unsupported", format!("{sni:?} is no DNS name"));
-                    return None;
-                }
-            },
-        };
+        let name = server_name(&message.sni, faults)?;
         let empty = CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
         // The library makes room for all of them at once.
@@ -117,5 +108,19 @@ impl UpstreamTls {
     pub(super) fn name(&self, address: &Address) -> ServerName<'static> {
         let ip = || address.ip().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         self.name.clone().unwrap_or_else(|| ServerName::IpAddress(ip().into()))
+    }
+}
+
+/// `sni`, if it's set; `None` after a fault.
+fn server_name(sni: &str, faults: &mut Faults) -> Option<Option<ServerName<'static>>> {
+    if sni.is_empty() {
+        return Some(None);
+    }
+    match ServerName::try_from(sni.to_owned()) {
+        Ok(name) => Some(Some(name)),
+        Err(_) => {
+            faults.add_at("sni", "unsupported", format!("{sni:?} is no DNS name"));
+            None
+        }
     }
 }

@@ -304,7 +304,9 @@ fn pki(error: webpki::Error) -> Error {
     let kind = match error {
         E::BadDer | E::BadDerTime | E::TrailingData(_) => CertificateError::BadEncoding,
         E::CertNotValidYet { .. } => CertificateError::NotValidYet,
-        E::CertExpired { .. } | E::InvalidCertValidity => CertificateError::Expired,
+        E::CertExpired { .. } | E::CrlExpired { .. } | E::InvalidCertValidity => {
+            CertificateError::Expired
+        }
         E::CertRevoked => CertificateError::Revoked,
         E::UnknownIssuer => CertificateError::UnknownIssuer,
         E::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,

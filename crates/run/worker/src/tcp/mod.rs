@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use dragoman_format::LogType;
-use dragoman_net::{Buffer, Deadline, Socket};
+use dragoman_net::{Buffer, Deadline, Socket, others_first};
 use dragoman_stats::Shard;
 use dragoman_tcp_proxy::Config;
 use dragoman_transport::Stream;
@@ -18,7 +18,7 @@ use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
-use crate::handshake::shake_hands;
+use crate::handshake::{Unsecured, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
 use crate::serve::{Admitted, connection_of};
 use crate::snapshot::TcpProxy;
@@ -104,9 +104,15 @@ impl Proxied {
                 self.connection.tls = Some(secured.tls);
                 Some((secured.stream, Buffer::default()))
             }
-            Err(by_client) => {
-                let late = (!by_client).then_some("transport socket timeout was reached");
-                self.info.connection_termination = late.map(Into::into);
+            Err(why) => {
+                match (why, self.next_limit(self.connection.accepted_at)) {
+                    (Unsecured::TooSlow, _) => {
+                        let late = "transport socket timeout was reached";
+                        self.info.connection_termination = Some(late.into());
+                    }
+                    (Unsecured::OwnLimit, Some((_, limit))) => self.count_limit(limit),
+                    _ => {}
+                }
                 None
             }
         }
@@ -140,6 +146,7 @@ impl Proxied {
             let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
             if waiting >= u64::from(limits.max_pending_requests) {
                 cluster.cells.stats.upstream_rq_pending_overflow.inc();
+                // Attempts that fail at once must not follow each other without end.
                 others_first().await;
                 continue;
             }
@@ -333,19 +340,6 @@ impl Proxied {
             log.log(LogType::TcpConnectionEnd, &facts, &mut edits.format, &mut buffers);
         }
     }
-}
-
-/// Lets other tasks have a turn: attempts that fail at once must not follow each other without end.
-async fn others_first() {
-    let mut polled = false;
-    poll_fn(|cx| match std::mem::replace(&mut polled, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 /// What became of an attempt to connect.
