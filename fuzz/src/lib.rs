@@ -3,9 +3,11 @@
 //! `cargo test -p dragoman-fuzz` replays seeds and mutations of them; `fuzz/targets` lets libFuzzer
 //! search. Each property opens with the sentence that it defends.
 
+mod arrivals;
 mod configured;
 mod heads;
 
+pub use arrivals::arrival;
 pub use configured::{expression, substitution};
 pub use heads::{accepted, body, request, response};
 
@@ -61,6 +63,17 @@ pub const PROPERTIES: &[Property] = &[
             "%REQ(X?:PATH):5% %START_TIME(%Y/%m %3f %s)% %%",
             "[%PROTOCOL%] %DURATION% %RESP(a)% %COALESCE({\"operators\":[\"PROTOCOL\"]})%",
             "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %QUERY_PARAM(a)% %COMMON_DURATION(A:B:ms)%",
+        ],
+    },
+    Property {
+        name: "arrival",
+        holds: arrival,
+        seeds: &[
+            "PROXY TCP4 198.51.100.1 198.51.100.2 1000 443\r\nGET / HTTP/1.1\r\n",
+            "\r\n\r\n\0\r\nQUIT\n!\x11\0\x0c\x01\x02\x03\x04\x05\x06\x07\x08\0\x50\x01\x42rest",
+            "\x16\x03\x01\0\x34\x01\0\0\x30\x03\x0312345678901234567890123456789012\0\0\x02\x13\x01\x01\0\0\x05\0\0\0\x01a",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET /a HTTP/1.0\r\n",
         ],
     },
     Property {
