@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
@@ -31,20 +30,20 @@ pub(crate) enum Unsecured {
     OwnLimit,
 }
 
-/// Serves the handshake of a chain that has TLS, counts it, and bounds its time. `limit`: the connection's own, which
-/// hold for its handshake too.
+/// Serves the handshake of a chain that has TLS, counts it, and bounds its time. `own`: when the
+/// connection's own limits end it, which hold for its handshake too.
 pub(crate) async fn shake_hands(
     worker: &Worker,
     listener: &WorkerListener,
     chain: &WorkerChain,
     (socket, input): (Socket, Buffer),
-    (deadline, accepted_at, limit): (&mut Deadline, Moment, Option<Duration>),
+    (deadline, accepted_at, own): (&mut Deadline, Moment, Option<Moment>),
 ) -> Result<Secured, Unsecured> {
     let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else {
         return Err(Unsecured::ByClient);
     };
-    let own = chain.shared.connect_timeout;
-    let until = own.into_iter().chain(limit).min().map(|limit| accepted_at.after(limit));
+    let chains = chain.shared.connect_timeout.map(|limit| accepted_at.after(limit));
+    let until = chains.into_iter().chain(own).min();
     let mut shaking = pin!(TlsStream::accept(socket, input, worker.buffers.clone(), tls));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
@@ -60,7 +59,7 @@ pub(crate) async fn shake_hands(
             stats.failed(&error);
             Err(Unsecured::ByClient)
         }
-        None if own.is_some_and(|own| limit.is_none_or(|limit| own <= limit)) => {
+        None if until == chains => {
             listener.stats.downstream_cx_transport_socket_connect_timeout.inc();
             Err(Unsecured::TooSlow)
         }

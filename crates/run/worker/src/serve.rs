@@ -147,13 +147,12 @@ impl ClientConnection {
 
     /// TLS's handshake; false: the connection is to end.
     async fn secure(&mut self) -> bool {
+        let own = self.idle_until();
         let wire = &mut self.server.wire;
         let Stream::Plain(socket) = std::mem::replace(&mut wire.stream, Stream::Gone) else {
             return false;
         };
         let bytes = (socket, std::mem::take(&mut wire.input));
-        let timeouts = &self.manager.shared.config.timeouts;
-        let own = timeouts.connection_idle.into_iter().chain(timeouts.max_connection).min();
         let timer = (&mut self.deadline, self.connection.accepted_at, own);
         match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
             Ok(secured) => {

@@ -94,10 +94,9 @@ impl Proxied {
         if self.chain.shared.tls.is_none() {
             return Some((Stream::Plain(socket), input));
         }
-        let config = self.proxy.config();
-        let longest = config.max_downstream_connection_duration;
-        let own = config.idle_timeout.into_iter().chain(longest).min();
-        let timer = (&mut self.deadline, self.connection.accepted_at, own);
+        let accepted_at = self.connection.accepted_at;
+        let (own, limit) = self.next_limit(accepted_at).unzip();
+        let timer = (&mut self.deadline, accepted_at, own);
         let bytes = (socket, input);
         match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
             Ok(secured) => {
@@ -105,12 +104,12 @@ impl Proxied {
                 Some((secured.stream, Buffer::default()))
             }
             Err(why) => {
-                match (why, self.next_limit(self.connection.accepted_at)) {
+                match (why, limit) {
                     (Unsecured::TooSlow, _) => {
                         let late = "transport socket timeout was reached";
                         self.info.connection_termination = Some(late.into());
                     }
-                    (Unsecured::OwnLimit, Some((_, limit))) => self.count_limit(limit),
+                    (Unsecured::OwnLimit, Some(limit)) => self.count_limit(limit),
                     _ => {}
                 }
                 None
