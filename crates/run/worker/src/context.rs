@@ -1,18 +1,20 @@
 //! What all connections of one worker share. Never leaves its thread.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use dragoman_format::LogType;
 use dragoman_http_connection_manager as hcm;
-use dragoman_loggers::{BufferStats, LogBuffers};
+use dragoman_loggers::{AccessLog, BufferStats, LogBuffers};
 use dragoman_net::{BufferPool, Reactor, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
 use dragoman_types::headers::line_of;
-use dragoman_types::{Moment, RequestHead, ResponseHead, id};
+use dragoman_types::{Facts, Moment, RequestHead, ResponseHead, id};
 use rustc_hash::FxHashMap;
 
 use crate::manager::WorkerListener;
@@ -254,6 +256,25 @@ impl Worker {
             edits.format.set_now(self.clock.wall(now), now);
         }
         edits
+    }
+
+    /// Writes a line to each of `logs`, also on the way out of a panic: a second one would end the
+    /// process.
+    pub(crate) fn log(&self, logs: &[AccessLog], kind: LogType, facts: &Facts<'_>) {
+        if logs.is_empty() {
+            return;
+        }
+        let write = || {
+            let mut buffers = self.logs.borrow_mut();
+            let mut edits = self.edits();
+            for log in logs {
+                log.log(kind, facts, &mut edits.format, &mut buffers);
+            }
+        };
+        match std::thread::panicking() {
+            false => write(),
+            true => drop(catch_unwind(AssertUnwindSafe(write))),
+        }
     }
 
     /// What happened to the access logs since the last call.

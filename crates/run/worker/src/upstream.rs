@@ -10,7 +10,7 @@ use dragoman_net::clock;
 use dragoman_pool::{Acquired, Pool, Room};
 use dragoman_stats::{Gauge, Shard};
 use dragoman_transport::tls::TlsStats;
-use dragoman_types::{Moment, Priority};
+use dragoman_types::{Facts, Moment, Priority};
 use rustc_hash::FxHashMap;
 
 use crate::h1::Client;
@@ -381,6 +381,19 @@ impl Drop for Leased {
             self.host.pool(self.priority).closed();
         }
     }
+}
+
+/// Where something went, for logs.
+pub(crate) fn describe<'f>(
+    facts: &mut Facts<'f>,
+    cluster: Option<&'f WorkerCluster>,
+    host: Option<&'f WorkerHost>,
+) {
+    facts.cluster = cluster.map(|c| &*c.config().stat_name);
+    facts.cluster_raw = cluster.map(|c| &*c.config().name);
+    facts.upstream_host = host.map(|h| &h.host.address);
+    let name = host.map(|h| &*h.host.hostname);
+    facts.upstream_host_name = name.filter(|name| !name.is_empty());
 }
 
 /// Builds this worker's clusters for a new snapshot; unchanged ones stay as they are.

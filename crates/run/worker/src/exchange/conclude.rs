@@ -2,7 +2,6 @@
 //! sending of local replies.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
 use dragoman_codec::h1::Framing;
@@ -228,10 +227,9 @@ impl Exchange<'_> {
             self.count_class(self.x.response.status);
         }
         stats.downstream_rq_time.record(now.millis_since(self.info.start));
-        match std::thread::panicking() {
-            false => self.log(),
-            // A second panic on the way out of the first would end the process.
-            true => drop(catch_unwind(AssertUnwindSafe(|| self.log()))),
+        let logs = &self.manager.shared.access_logs;
+        if !logs.is_empty() {
+            self.worker.log(logs, LogType::DownstreamEnd, &self.facts());
         }
     }
 
@@ -259,18 +257,5 @@ impl Exchange<'_> {
         };
         self.info.details = Some(details.into());
         self.account();
-    }
-
-    fn log(&self) {
-        let logs = &self.manager.shared.access_logs;
-        if logs.is_empty() {
-            return;
-        }
-        let facts = self.facts();
-        let mut buffers = self.worker.logs.borrow_mut();
-        let mut edits = self.worker.edits();
-        for log in logs.iter() {
-            log.log(LogType::DownstreamEnd, &facts, &mut edits.format, &mut buffers);
-        }
     }
 }

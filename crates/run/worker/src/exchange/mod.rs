@@ -27,7 +27,7 @@ use crate::context::{Scratch, Worker, WorkerRoutes};
 use crate::h1::{ResponseContext, Server};
 use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
-use crate::upstream::{Leased, WorkerCluster, WorkerHost};
+use crate::upstream::{Leased, WorkerCluster, WorkerHost, describe};
 use leg::Failure;
 use patience::Patience;
 pub(crate) use replies::{headers_timeout, malformed};
@@ -410,11 +410,7 @@ impl<'a> Exchange<'a> {
         facts.request = Some(&self.x.request);
         facts.response = self.responded.then_some(&self.x.response);
         facts.route_name = self.route().map(Route::name).filter(|name| !name.is_empty());
-        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
-        facts.cluster_raw = self.cluster.as_ref().map(|c| &*c.config().name);
-        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
-        let name = self.host.as_ref().map(|h| &*h.host.hostname);
-        facts.upstream_host_name = name.filter(|name| !name.is_empty());
+        describe(&mut facts, self.cluster.as_deref(), self.host.as_deref());
         facts
     }
 }

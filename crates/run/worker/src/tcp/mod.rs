@@ -4,7 +4,6 @@ mod relay;
 mod upstream;
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +22,7 @@ use crate::manager::{WorkerChain, WorkerListener};
 use crate::serve::{Admitted, connection_of};
 use crate::snapshot::TcpProxy;
 use crate::stats::TcpStats;
-use crate::upstream::{WorkerCluster, WorkerHost};
+use crate::upstream::{WorkerCluster, WorkerHost, describe};
 
 use relay::{End, Way};
 use upstream::{Counted, PRIORITY};
@@ -322,22 +321,10 @@ impl Proxied {
         self.worker.connections.set(self.worker.connections.get() + 1);
     }
 
-    fn log(&mut self) {
-        let logs = &self.proxy.shared.access_logs;
-        if logs.is_empty() {
-            return;
-        }
+    fn facts(&self) -> Facts<'_> {
         let mut facts = Facts::new(&self.connection, &self.info);
-        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
-        facts.cluster_raw = self.cluster.as_ref().map(|c| &*c.config().name);
-        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
-        let name = self.host.as_ref().map(|h| &*h.host.hostname);
-        facts.upstream_host_name = name.filter(|name| !name.is_empty());
-        let mut buffers = self.worker.logs.borrow_mut();
-        let mut edits = self.worker.edits();
-        for log in logs.iter() {
-            log.log(LogType::TcpConnectionEnd, &facts, &mut edits.format, &mut buffers);
-        }
+        describe(&mut facts, self.cluster.as_deref(), self.host.as_deref());
+        facts
     }
 }
 
@@ -360,11 +347,7 @@ impl Drop for Proxied {
     fn drop(&mut self) {
         let now = self.worker.clock.now();
         self.info.end = Some(now);
-        match std::thread::panicking() {
-            false => self.log(),
-            // A second panic on the way out of the first would end the process.
-            true => drop(catch_unwind(AssertUnwindSafe(|| self.log()))),
-        }
+        self.worker.log(&self.proxy.shared.access_logs, LogType::TcpConnectionEnd, &self.facts());
         let length = now.millis_since(self.connection.accepted_at);
         self.listener.count_closed(self.connection.id, length);
         self.worker.connections.set(self.worker.connections.get() - 1);
