@@ -27,7 +27,7 @@ pub(crate) fn has_member(value: &[u8], name: &[u8]) -> bool {
 }
 
 /// The head asks for an upgrade: `Connection: upgrade` with an `Upgrade`.
-pub(crate) fn is_upgrade(headers: &Headers) -> bool {
+pub fn is_upgrade(headers: &Headers) -> bool {
     headers.contains(id::UPGRADE)
         && headers.get(id::CONNECTION).is_some_and(|value| has_member(value, b"upgrade"))
 }

@@ -27,4 +27,5 @@ pub use accept::{Accepted, Arrival, Scratch};
 pub use client_cert::ForwardClientCert;
 pub use config::{Config, Http1Options, Limits, Node, Timeouts};
 pub use reply::{CompileFilter, ReplyFilter};
+pub use hop_by_hop::is_upgrade;
 pub use upgrade::upgrade_kind;

@@ -11,6 +11,7 @@ mod exchange;
 mod h1;
 mod handshake;
 mod manager;
+mod relay;
 mod serve;
 pub mod snapshot;
 pub mod stats;

@@ -98,7 +98,8 @@ impl Exchange<'_> {
             }
         }
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
-        if !self.request_sent {
+        // A connection that was to become a tunnel serves nothing else.
+        if !self.request_sent || self.upgraded.is_some() {
             // The answer came first: what the host didn't take of the request is nobody's.
             if !self.server.wire.is_received() {
                 self.manager.stats.downstream_rq_response_before_rq_complete.inc();

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dragoman_cluster::Cluster;
@@ -117,15 +117,19 @@ impl Exchange<'_> {
         if self.server.poll_gone(cx).is_ready() {
             return Poll::Ready(Some(Failure::ClientGone));
         }
+        self.poll_limits(cx, until).map(|passed| passed.map(Failure::Expired))
+    }
+
+    /// Ready with a limit of the request that passed; with `None` when `until` did.
+    pub(super) fn poll_limits(
+        &mut self,
+        cx: &mut Context<'_>,
+        until: Option<Moment>,
+    ) -> Poll<Option<Expired>> {
         let own = self.patience.until();
         let next = own.into_iter().chain(until).min();
-        if self.deadline.poll_at(cx, next).is_pending() {
-            return Poll::Pending;
-        }
-        match self.patience.expired(self.worker.clock.read()) {
-            Some(which) => Poll::Ready(Some(Failure::Expired(which))),
-            None => Poll::Ready(None),
-        }
+        ready!(self.deadline.poll_at(cx, next));
+        Poll::Ready(self.patience.expired(self.worker.clock.read()))
     }
 
     pub(super) fn send_head(&mut self, leased: &mut Leased) {
@@ -153,13 +157,17 @@ impl Exchange<'_> {
         let pumped = pump(self.server, client, moved, &mut self.request_finished, cx);
         if self.server.wire.is_received() && !self.patience.is_request_ended() {
             let now = self.worker.clock.now();
-            self.info.phases.request_end = Some(now);
             self.patience.request_ended(now);
+            if self.upgraded.is_none() {
+                self.info.phases.request_end = Some(now);
+            }
         }
         match pumped {
             Poll::Ready(Ok(())) => {
                 self.request_sent = true;
-                self.info.phases.upstream_request_end = Some(self.worker.clock.now());
+                if self.upgraded.is_none() {
+                    self.info.phases.upstream_request_end = Some(self.worker.clock.now());
+                }
             }
             Poll::Ready(Err(PumpError::Sink)) => self.request_refused = true,
             Poll::Ready(Err(PumpError::Source(error))) => {
@@ -192,7 +200,9 @@ impl Exchange<'_> {
                         self.interim();
                         let _ = self.server.poll_flush(cx);
                     }
-                    Poll::Ready(Ok(Head::Final(_))) if self.x.response.status == 101 => {
+                    Poll::Ready(Ok(Head::Final(_)))
+                        if self.x.response.status == 101 && !self.may_switch() =>
+                    {
                         return Poll::Ready(Err(Failure::Unasked));
                     }
                     Poll::Ready(Ok(Head::Final(found))) => {
@@ -281,7 +291,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn stop_for(&mut self, failure: Failure) -> Stop {
+    pub(super) fn stop_for(&mut self, failure: Failure) -> Stop {
         if self.responded {
             return self.cut(failure);
         }

@@ -9,6 +9,7 @@ mod leg;
 mod patience;
 mod replies;
 mod route;
+mod upgrade;
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use std::task::Poll;
 use dragoman_cluster::Thresholds;
 use dragoman_codec::h1::{Request, Response};
 use dragoman_filter::Surroundings;
-use dragoman_http_connection_manager::{Arrival, upgrade_kind};
+use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
 use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo, id};
@@ -30,6 +31,7 @@ use crate::stream::Sink;
 use crate::upstream::{Leased, WorkerCluster, WorkerHost, describe};
 use leg::Failure;
 use patience::Patience;
+use upgrade::Upgraded;
 pub(crate) use replies::{headers_timeout, malformed};
 
 /// Why a request leaves its way early.
@@ -85,6 +87,8 @@ pub(crate) struct Exchange<'a> {
     filtered: bool,
     /// The client asks for another protocol on this connection.
     wants_upgrade: bool,
+    /// It may have it, if the host agrees.
+    upgraded: Option<Upgraded<'a>>,
     /// What the client's connection had (taken, sent) before this request.
     wire_before: (u64, u64),
     /// Interim responses of the host so far.
@@ -136,6 +140,7 @@ impl<'a> Exchange<'a> {
             patience: Patience::new(start, &manager.shared.config),
             filtered: false,
             wants_upgrade: false,
+            upgraded: None,
             wire_before,
             interims: 0,
             request_sent: false,
@@ -205,7 +210,11 @@ impl<'a> Exchange<'a> {
             match self.until_answer(&mut leased).await {
                 Ok(response) => {
                     self.answered(&leased);
+                    self.decline(&mut leased);
                     self.edit_response(routes, route, entry);
+                    if self.switches() {
+                        return self.tunnel(leased).await;
+                    }
                     return self.pass_on(leased, response).await;
                 }
                 Err(failure) if self.may_resend(&leased, &failure) => {
@@ -264,15 +273,6 @@ impl<'a> Exchange<'a> {
             service_cluster: &shared.service_cluster,
             health_failed: shared.health_failed.load(Ordering::Relaxed),
         }
-    }
-
-    /// Upgrades are refused unless configuration allows them.
-    fn check_upgrade(&self, forward: &Forward) -> Result<(), Stop> {
-        if self.wants_upgrade {
-            let allowed = forward.upgrade(upgrade_kind(&self.x.request));
-            self.manager.shared.config.check_upgrade(&self.x.request, allowed)?;
-        }
-        Ok(())
     }
 
     /// Counts the request against its cluster until it is over.

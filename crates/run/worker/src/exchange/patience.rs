@@ -56,6 +56,11 @@ impl Patience {
         self.active = now;
     }
 
+    /// What looked like its end was none: the route's timeout, which counts from there, is over.
+    pub(crate) fn request_goes_on(&mut self) {
+        self.request_end = None;
+    }
+
     pub(crate) fn is_request_ended(&self) -> bool {
         self.request_end.is_some()
     }

@@ -162,7 +162,7 @@ impl Server {
         let close = context.close || (sent == Framing::UntilClose && !bodyless);
         if close {
             head.headers.set(id::CONNECTION, b"close");
-        } else if context.http10 {
+        } else if context.http10 && head.status != 101 {
             head.headers.set(id::CONNECTION, b"keep-alive");
         }
         let style = self.wire.style();

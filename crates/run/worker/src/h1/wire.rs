@@ -89,6 +89,13 @@ impl Wire {
         (self.bytes_in - read, self.bytes_out - written)
     }
 
+    /// Counts what went past the framing, from the peer and to it.
+    pub(crate) fn relayed(&mut self, read: u64, written: u64) {
+        self.bytes_in += read;
+        self.bytes_taken += read;
+        self.bytes_out += written;
+    }
+
     pub(crate) fn style(&self) -> NameStyle {
         self.style
     }

@@ -1,6 +1,5 @@
 //! `envoy.filters.network.tcp_proxy`: a client's connection, one to a host, and bytes both ways.
 
-mod relay;
 mod upstream;
 
 use std::future::poll_fn;
@@ -15,6 +14,7 @@ use dragoman_tcp_proxy::Config;
 use dragoman_transport::Stream;
 use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
+use crate::relay::{End, Way};
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
 use crate::handshake::{Unsecured, shake_hands};
@@ -24,7 +24,6 @@ use crate::snapshot::TcpProxy;
 use crate::stats::TcpStats;
 use crate::upstream::{WorkerCluster, WorkerHost, describe};
 
-use relay::{End, Way};
 use upstream::{Counted, PRIORITY};
 
 /// A chain's tcp_proxy with this worker's cells.

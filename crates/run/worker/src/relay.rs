@@ -9,7 +9,7 @@ use dragoman_transport::Stream;
 
 /// How a way ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The source ended, and the sink was told.
     Orderly,
     /// The source failed. What it had sent before went to the sink all the same.
@@ -20,25 +20,25 @@ pub(super) enum End {
 
 /// One way. The sink's back-pressure stops the reading, so one buffer is all that is kept.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(crate) struct Way {
     buffer: Buffer,
     pool: Rc<BufferPool>,
     /// Bytes that came from the source, and that the sink took.
-    pub(super) read: u64,
-    pub(super) written: u64,
+    pub(crate) read: u64,
+    pub(crate) written: u64,
     /// The source's end, and whether it was an orderly one.
     source: Option<End>,
-    pub(super) end: Option<End>,
+    pub(crate) end: Option<End>,
 }
 
 impl Way {
     /// `buffer`: what of the source was read already.
-    pub(super) fn new(buffer: Buffer, pool: Rc<BufferPool>) -> Way {
+    pub(crate) fn new(buffer: Buffer, pool: Rc<BufferPool>) -> Way {
         Way { read: buffer.len() as u64, buffer, pool, written: 0, source: None, end: None }
     }
 
     /// Moves what there is; ready once no byte goes this way any more.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Stream,
