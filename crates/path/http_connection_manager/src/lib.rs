@@ -26,6 +26,6 @@ pub mod upgrade;
 pub use accept::{Accepted, Arrival, Scratch};
 pub use client_cert::ForwardClientCert;
 pub use config::{Config, Http1Options, Limits, Node, Timeouts};
-pub use reply::{CompileFilter, ReplyFilter};
 pub use hop_by_hop::is_upgrade;
+pub use reply::{CompileFilter, ReplyFilter};
 pub use upgrade::upgrade_kind;

@@ -31,8 +31,8 @@ use crate::stream::Sink;
 use crate::upstream::{Leased, WorkerCluster, WorkerHost, describe};
 use leg::Failure;
 use patience::Patience;
-use upgrade::Upgraded;
 pub(crate) use replies::{headers_timeout, malformed};
+use upgrade::Upgraded;
 
 /// Why a request leaves its way early.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! `RouteAction`.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use dragoman_codec::h1::Framing;
 use dragoman_http_connection_manager::{is_upgrade, upgrade_kind};
@@ -34,6 +34,25 @@ enum Over {
 impl Over {
     fn of(expired: Option<Expired>) -> Over {
         expired.map_or(Over::ByClient, Over::Expired)
+    }
+}
+
+/// Both ways of a tunnel.
+struct Ways {
+    up: Way,
+    down: Way,
+    /// What the connections' counts have of them.
+    counted: (u64, u64, u64, u64),
+    /// The answer's head went out.
+    begun: bool,
+    /// The client's way was over while the host's went on.
+    client_first: bool,
+}
+
+impl Ways {
+    /// Bytes read and written towards the host, then towards the client.
+    fn counts(&self) -> (u64, u64, u64, u64) {
+        (self.up.read, self.up.written, self.down.read, self.down.written)
     }
 }
 
@@ -105,59 +124,72 @@ impl Exchange<'_> {
         self.server.respond(&mut self.x.response, Framing::None, context);
         (self.responded, self.close) = (true, true);
         let pool = &self.worker.buffers;
-        let client = &mut self.server.wire;
-        let host = &mut leased.client().wire;
-        let mut up = Way::new(std::mem::take(&mut client.input), pool.clone());
-        let mut down = Way::new(std::mem::take(&mut host.input), pool.clone());
-        // These are in the connections' counts already.
-        client.bytes_taken += up.read;
-        host.bytes_taken += down.read;
-        let mut counts = (up.read, up.written, down.read, down.written);
+        let (client, host) = (&mut self.server.wire, &mut leased.client().wire);
+        let mut ways = Ways {
+            up: Way::new(std::mem::take(&mut client.input), pool.clone()),
+            down: Way::new(std::mem::take(&mut host.input), pool.clone()),
+            counted: (0, 0, 0, 0),
+            begun: false,
+            client_first: false,
+        };
+        // What was read already is in the connections' counts.
+        ways.counted = ways.counts();
+        client.bytes_taken += ways.up.read;
+        host.bytes_taken += ways.down.read;
         self.patience.request_goes_on();
         self.patience.moved(self.worker.clock.now());
-        let (mut woken, mut client_first) = (false, false);
+        let mut woken = false;
         let over = poll_fn(|cx| {
             self.worker.clock.read_when_woken(&mut woken);
-            // The heads go first.
-            let host = &mut leased.client().wire;
-            match (self.server.poll_flush(cx), host.poll_flush(cx)) {
-                (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {}
-                (Poll::Ready(Err(_)), _) => return Poll::Ready(Over::ByClient),
-                (_, Poll::Ready(Err(_))) => return Poll::Ready(Over::ByHost),
-                _ => return self.poll_limits(cx, None).map(Over::of),
-            }
-            let client = &mut self.server.wire;
-            let sent = up.poll(cx, &mut client.stream, &mut host.stream);
-            client_first |= sent.is_ready() && up.end != Some(End::Gone);
-            let answered = down.poll(cx, &mut host.stream, &mut client.stream);
-            let now = (up.read, up.written, down.read, down.written);
-            let before = std::mem::replace(&mut counts, now);
-            if now != before {
-                client.relayed(now.0 - before.0, now.3 - before.3);
-                host.relayed(now.2 - before.2, now.1 - before.1);
-                self.patience.moved(self.worker.clock.now());
-                self.manager.count_bytes(client);
-                leased.count_bytes();
-            }
-            match (answered, down.end) {
-                // The client is gone: nobody to answer.
-                (Poll::Ready(()), Some(End::Gone)) => return Poll::Ready(Over::ByClient),
-                (Poll::Ready(()), _) if client_first => return Poll::Ready(Over::ByClient),
-                (Poll::Ready(()), _) => return Poll::Ready(Over::ByHost),
-                _ => {}
-            }
-            // A client that failed waits for nothing more.
-            if up.end == Some(End::Reset) {
-                return Poll::Ready(Over::ByClient);
-            }
-            self.poll_limits(cx, None).map(Over::of)
+            self.poll_tunnel(cx, &mut ways, &mut leased)
         })
         .await;
-        self.info.bytes_received += up.read;
-        self.info.bytes_sent = down.read;
+        self.info.bytes_received += ways.up.read;
+        self.info.bytes_sent = ways.down.read;
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
-        self.server.wire.eof |= up.end.is_some_and(|end| end != End::Gone);
+        self.server.wire.eof |= ways.up.end.is_some_and(|end| end != End::Gone);
         self.tunnel_ended(over, leased)
+    }
+
+    fn poll_tunnel(
+        &mut self,
+        cx: &mut Context<'_>,
+        ways: &mut Ways,
+        leased: &mut Leased,
+    ) -> Poll<Over> {
+        // The answer's head goes first; the request's did, or the host wouldn't have answered.
+        if !ways.begun {
+            match self.server.poll_flush(cx) {
+                Poll::Ready(Ok(())) => ways.begun = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(Over::ByClient),
+                Poll::Pending => return self.poll_limits(cx, None).map(Over::of),
+            }
+        }
+        let (client, host) = (&mut self.server.wire, &mut leased.client().wire);
+        let sent = ways.up.poll(cx, &mut client.stream, &mut host.stream);
+        ways.client_first |= sent.is_ready() && ways.up.end != Some(End::Gone);
+        let answered = ways.down.poll(cx, &mut host.stream, &mut client.stream);
+        let now = ways.counts();
+        let before = std::mem::replace(&mut ways.counted, now);
+        if now != before {
+            client.relayed(now.0 - before.0, now.3 - before.3);
+            host.relayed(now.2 - before.2, now.1 - before.1);
+            self.patience.moved(self.worker.clock.now());
+            self.manager.count_bytes(client);
+            leased.count_bytes();
+        }
+        match (answered, ways.down.end) {
+            // The client is gone: nobody to answer.
+            (Poll::Ready(()), Some(End::Gone)) => return Poll::Ready(Over::ByClient),
+            (Poll::Ready(()), _) if ways.client_first => return Poll::Ready(Over::ByClient),
+            (Poll::Ready(()), _) => return Poll::Ready(Over::ByHost),
+            _ => {}
+        }
+        // A client that failed waits for nothing more.
+        if ways.up.end == Some(End::Reset) {
+            return Poll::Ready(Over::ByClient);
+        }
+        self.poll_limits(cx, None).map(Over::of)
     }
 
     fn tunnel_ended(&mut self, over: Over, mut leased: Leased) -> Result<(), Stop> {

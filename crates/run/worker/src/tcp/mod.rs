@@ -14,11 +14,11 @@ use dragoman_tcp_proxy::Config;
 use dragoman_transport::Stream;
 use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
-use crate::relay::{End, Way};
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
 use crate::handshake::{Unsecured, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
+use crate::relay::{End, Way};
 use crate::serve::{Admitted, connection_of};
 use crate::snapshot::TcpProxy;
 use crate::stats::TcpStats;
