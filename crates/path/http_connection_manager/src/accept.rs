@@ -187,6 +187,7 @@ impl Config {
         let bad = |why: BadTarget| by_codec(400, why.details());
         let Scratch { a, b } = scratch;
         if connect {
+            connect_body(head)?;
             target::connect_authority(head.path()).map_err(bad)?;
             a.clear();
             a.extend_from_slice(head.path());
@@ -308,11 +309,27 @@ impl Config {
     }
 }
 
+/// What follows a CONNECT is the tunnel's: it has no body (RFC 9110 section 9.3.6).
+fn connect_body(head: &mut RequestHead) -> Result<(), LocalReply> {
+    if head.headers.contains(id::TRANSFER_ENCODING) {
+        return Err(by_codec(501, "http1.invalid_transfer_encoding"));
+    }
+    match head.headers.get(id::CONTENT_LENGTH) {
+        None => Ok(()),
+        Some(b"0") => {
+            head.headers.remove(id::CONTENT_LENGTH);
+            Ok(())
+        }
+        Some(_) => Err(by_codec(400, "http1.body_disallowed")),
+    }
+}
+
 /// An answer of the codec: the phrase as body, and the connection ends.
 fn by_codec(status: u16, details: &'static str) -> LocalReply {
     let body = match status {
         403 => "Forbidden",
         426 => "Upgrade Required",
+        501 => "Not Implemented",
         _ => "Bad Request",
     };
     LocalReply::new(status, details).body(body).flags(Flags::DOWNSTREAM_PROTOCOL_ERROR).close()

@@ -97,6 +97,11 @@ impl<C> Pool<C> {
         Acquired::Wait(Waiter { slot, pool: self.0.clone() })
     }
 
+    /// Somebody opens a connection that is never released, only [`closed`](Pool::closed).
+    pub fn take_place(&self) {
+        self.0.borrow_mut().open += 1;
+    }
+
     /// A connection is free again.
     pub fn release(&self, connection: Box<C>) {
         self.0.borrow_mut().hand_over(Grant::Idle(connection));

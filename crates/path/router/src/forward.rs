@@ -51,6 +51,8 @@ pub struct Upgrade {
     /// Lower-case, e.g. `websocket`.
     pub name: Box<str>,
     pub enabled: bool,
+    /// `connect_config`: CONNECT ends here, and its bytes go to the cluster as they are.
+    pub terminated: bool,
 }
 
 #[derive(Debug)]
@@ -153,5 +155,10 @@ impl Forward {
     pub fn upgrade(&self, name: &[u8]) -> Option<bool> {
         let found = self.upgrades.iter().find(|u| u.name.as_bytes().eq_ignore_ascii_case(name))?;
         Some(found.enabled)
+    }
+
+    /// Whether a CONNECT ends here rather than at the host.
+    pub fn terminates_connect(&self) -> bool {
+        self.upgrades.iter().any(|upgrade| upgrade.terminated)
     }
 }

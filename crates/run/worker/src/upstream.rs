@@ -13,6 +13,7 @@ use dragoman_transport::tls::TlsStats;
 use dragoman_types::{Facts, Moment, Priority};
 use rustc_hash::FxHashMap;
 
+use crate::dial::Speaks;
 use crate::h1::Client;
 use crate::snapshot::ClusterEntry;
 use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, HostStats, OriginStats};
@@ -149,8 +150,7 @@ impl WorkerHost {
         cluster: &Cluster,
     ) -> Acquired<Client> {
         let room = || Room {
-            may_connect: self.cluster.sum(priority, |load| &load.connections)
-                < u64::from(limits.max_connections),
+            may_connect: self.has_room(priority, limits),
             may_wait: self.cluster.sum(priority, |load| &load.pending)
                 < u64::from(limits.max_pending_requests),
         };
@@ -164,12 +164,25 @@ impl WorkerHost {
         })
     }
 
+    /// Whether the cluster may have one connection more.
+    pub(crate) fn has_room(&self, priority: Priority, limits: &Thresholds) -> bool {
+        let open = self.cluster.sum(priority, |load| &load.connections);
+        open < u64::from(limits.max_connections)
+    }
+
+    /// A connection beside the pool's own, which counts among them until it is gone.
+    pub(crate) fn take_place(&self, priority: Priority) {
+        self.pool(priority).take_place();
+    }
+
     /// Counts a connection that begins to be opened.
-    pub(crate) fn opening(&self, priority: Priority) {
+    pub(crate) fn opening(&self, priority: Priority, speaks: Speaks) {
         self.cluster.load(priority).connections.inc();
         let stats = &self.cluster.stats;
         stats.upstream_cx_total.inc();
-        stats.upstream_cx_http1_total.inc();
+        if speaks == Speaks::Http {
+            stats.upstream_cx_http1_total.inc();
+        }
         stats.upstream_cx_active.inc();
         self.stats.cx_total.inc();
         self.stats.cx_active.inc();

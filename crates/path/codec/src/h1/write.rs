@@ -31,7 +31,9 @@ pub fn request_head(
 ) -> u64 {
     out.extend_from_slice(head.method());
     out.push(b' ');
-    out.extend_from_slice(head.path());
+    // CONNECT has no path: its target is the authority (RFC 9112 section 3.2.3).
+    let path = head.path();
+    out.extend_from_slice(if path.is_empty() { head.authority() } else { path });
     out.extend_from_slice(b" HTTP/1.1\r\n");
     fields(out, &head.headers, framing, style, state_zero)
 }

@@ -258,7 +258,15 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
     for (place, upgrade) in message.upgrade_configs.iter().enumerate() {
         let name = upgrade.upgrade_type.to_ascii_lowercase();
         faults.item("upgrade_configs", place, |faults| {
-            refuse(&[(upgrade.connect_config.is_some(), "connect_config")], faults);
+            if let Some(connect) = &upgrade.connect_config {
+                faults.field("connect_config", |faults| {
+                    let set = [
+                        (connect.proxy_protocol_config.is_some(), "proxy_protocol_config"),
+                        (connect.allow_post, "allow_post"),
+                    ];
+                    refuse(&set, faults);
+                });
+            }
             if name.is_empty() {
                 faults.add_at("upgrade_type", "empty", "must not be empty");
             }
@@ -267,7 +275,8 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
             }
         });
         let enabled = dragoman_proto::bool_or(upgrade.enabled.as_ref(), true);
-        upgrades.push(Upgrade { name: name.into(), enabled });
+        let terminated = upgrade.connect_config.is_some() && &*name == "connect";
+        upgrades.push(Upgrade { name: name.into(), enabled, terminated });
     }
     upgrades.into()
 }

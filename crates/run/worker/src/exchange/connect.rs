@@ -55,6 +55,30 @@ impl Exchange<'_> {
         Ok(lease)
     }
 
+    /// A connection to `host` for bytes that aren't HTTP: always a new one.
+    pub(super) async fn connect_raw(
+        &mut self,
+        cluster: &WorkerCluster,
+        host: Rc<WorkerHost>,
+        priority: Priority,
+        limits: &Thresholds,
+    ) -> Result<Leased, Stop> {
+        let now = self.worker.clock.now();
+        self.info.phases.upstream_connect_begin.get_or_insert(now);
+        self.info.attempts += 1;
+        if !host.has_room(priority, limits) {
+            cluster.cells.stats.upstream_cx_overflow.inc();
+            return Err(self.overflow("max_connections", limits.max_connections));
+        }
+        host.take_place(priority);
+        cluster.cells.stats.upstream_rq_pending_total.inc();
+        let config = cluster.config();
+        let mut leased = Box::pin(self.open(config, host, priority, Speaks::Anything)).await?;
+        count_request(&leased);
+        self.note_connection(&mut leased);
+        Ok(leased)
+    }
+
     /// Another connection to the same host, in the place of one that proved dead.
     pub(super) async fn reconnect(
         &mut self,
@@ -77,7 +101,7 @@ impl Exchange<'_> {
         host: Rc<WorkerHost>,
         priority: Priority,
     ) -> Pin<Box<dyn Future<Output = Result<Leased, Stop>> + 's>> {
-        Box::pin(self.open(cluster, host, priority))
+        Box::pin(self.open(cluster, host, priority, Speaks::Http))
     }
 
     async fn open(
@@ -85,13 +109,14 @@ impl Exchange<'_> {
         cluster: &Cluster,
         host: Rc<WorkerHost>,
         priority: Priority,
+        speaks: Speaks,
     ) -> Result<Leased, Stop> {
         let begun = self.worker.clock.read();
-        let opening = Opening::new(host, priority);
+        let opening = Opening::new(host, priority, speaks);
         let address = opening.host.host.address.clone();
         let until = Some(begun.after(cluster.connect_timeout));
         let tls = self.cluster.as_ref().and_then(|cluster| cluster.entry.tls.clone());
-        let dialled = dial(self.worker, cluster, tls, &address, Speaks::Http);
+        let dialled = dial(self.worker, cluster, tls, &address, speaks);
         let (stream, facts) = match self.patiently(dialled, until).await? {
             Some(Ok(dialled)) => dialled,
             Some(Err(error)) => {
@@ -135,8 +160,8 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(host: Rc<WorkerHost>, priority: Priority) -> Opening {
-        host.opening(priority);
+    fn new(host: Rc<WorkerHost>, priority: Priority, speaks: Speaks) -> Opening {
+        host.opening(priority, speaks);
         Opening { pending: Some(Pending::new(&host, priority)), host, priority }
     }
 

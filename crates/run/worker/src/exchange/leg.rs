@@ -133,18 +133,23 @@ impl Exchange<'_> {
     }
 
     pub(super) fn send_head(&mut self, leased: &mut Leased) {
+        self.note_connection(leased);
+        let framing = self.incoming.framing;
+        self.info.upstream_header_sent = leased.client().request(&self.x.request, framing);
+        (self.request_sent, self.request_finished) = (false, false);
+        self.request_refused = false;
+    }
+
+    /// There is a connection to the host.
+    #[inline]
+    pub(super) fn note_connection(&mut self, leased: &mut Leased) {
         let now = self.worker.clock.now();
-        let info = &mut self.info;
+        let (info, client) = (&mut self.info, leased.client());
         info.phases.upstream_connect_end = Some(now);
         info.phases.upstream_request_begin = Some(now);
-        let framing = self.incoming.framing;
-        let client = leased.client();
         info.upstream_local = client.local.clone();
         info.upstream_connection_id = Some(client.id);
         info.upstream_tls = client.tls.clone();
-        info.upstream_header_sent = client.request(&self.x.request, framing);
-        (self.request_sent, self.request_finished) = (false, false);
-        self.request_refused = false;
     }
 
     /// Moves the request on; errors of the host's side are left to its answer.
@@ -155,7 +160,8 @@ impl Exchange<'_> {
         let before = self.info.bytes_received;
         let moved = &mut self.info.bytes_received;
         let pumped = pump(self.server, client, moved, &mut self.request_finished, cx);
-        if self.server.wire.is_received() && !self.patience.is_request_ended() {
+        let whole = self.server.wire.is_received() && !self.patience.is_request_ended();
+        if whole && !(self.upgraded.is_some() && self.is_connect()) {
             let now = self.worker.clock.now();
             self.patience.request_ended(now);
             if self.upgraded.is_none() {

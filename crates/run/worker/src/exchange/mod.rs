@@ -204,6 +204,12 @@ impl<'a> Exchange<'a> {
         let _admitted = self.admit(&cluster, forward.priority, &limits)?;
         self.edit_request(routes, route, entry);
         let host = self.pick(&cluster, forward)?;
+        if self.upgraded.is_some() && self.is_connect() && forward.terminates_connect() {
+            let leased = self.connect_raw(&cluster, host, forward.priority, &limits).await?;
+            self.agree(&leased);
+            self.edit_response(routes, route, entry);
+            return self.tunnel(leased).await;
+        }
         let mut leased = self.connect(&cluster, host, forward.priority, &limits).await?;
         loop {
             self.send_head(&mut leased);
@@ -397,6 +403,7 @@ impl<'a> Exchange<'a> {
             http10: self.info.version == Some(dragoman_types::Version::Http10),
             // What is left of a request that was answered early is nobody's.
             close: self.close || !self.server.wire.is_received(),
+            tunnel: false,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Upgrades (RFC 9110 section 7.8): a request that asks for another protocol, and the tunnel that its
-//! connection becomes once the host agrees with 101.
+//! Upgrades (RFC 9110 section 7.8) and CONNECT (section 9.3.6): a request that asks for another
+//! protocol, and the tunnel that its connection becomes once the host agrees.
 //!
 //! What the client sends behind its request is held back until then: it is the host's only if there
 //! is a tunnel, and nobody's otherwise. Sources: `upgrade_configs` of the connection manager and of
@@ -82,6 +82,9 @@ impl Exchange<'_> {
         let allowed = forward.upgrade(upgrade_kind(&self.x.request));
         self.manager.shared.config.check_upgrade(&self.x.request, allowed)?;
         self.upgraded = Some(Upgraded::new(self.manager));
+        if self.is_connect() {
+            self.patience.request_goes_on();
+        }
         // What follows on the connection is part of it.
         self.info.phases.request_end = None;
         Ok(())
@@ -95,7 +98,22 @@ impl Exchange<'_> {
 
     /// Whether the host's answer makes the connection a tunnel.
     pub(super) fn switches(&self) -> bool {
-        self.upgraded.is_some() && self.x.response.status == 101
+        match self.x.response.status {
+            101 => self.upgraded.is_some(),
+            200..=299 => self.upgraded.is_some() && self.is_connect(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_connect(&self) -> bool {
+        self.x.request.method() == b"CONNECT"
+    }
+
+    /// A CONNECT ends here: the host speaks no HTTP, so the answer is our own.
+    pub(super) fn agree(&mut self, leased: &Leased) {
+        self.x.response.clear();
+        self.x.response.status = 200;
+        self.answered(leased);
     }
 
     /// The host declined: its answer goes to the client, and the connection ends behind it, for what
@@ -109,7 +127,7 @@ impl Exchange<'_> {
         self.close = true;
         self.manager.stats.downstream_rq_response_before_rq_complete.inc();
         self.manager.stats.downstream_rq_rx_reset.inc();
-        if self.x.response.status < 400 {
+        if self.x.response.status < 400 && !self.is_connect() {
             self.info.details = Some("websocket_handshake_unsuccessful".into());
             self.x.response.headers.set(id::CONTENT_LENGTH, b"0");
             let client = leased.client();
@@ -117,12 +135,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// The answer is 101: its head goes to the client, then bytes go both ways until a side ends.
+    /// The answer is 101, or 2xx to a CONNECT: its head goes to the client, then bytes go both ways until a side ends.
     pub(super) async fn tunnel(&mut self, mut leased: Leased) -> Result<(), Stop> {
         let http10 = self.info.version == Some(Version::Http10);
-        let context = ResponseContext { to_head: false, http10, close: false };
-        self.server.respond(&mut self.x.response, Framing::None, context);
-        (self.responded, self.close) = (true, true);
+        let context = ResponseContext { to_head: false, http10, close: false, tunnel: true };
+        self.close = self.server.respond(&mut self.x.response, Framing::None, context);
+        self.responded = true;
         let pool = &self.worker.buffers;
         let (client, host) = (&mut self.server.wire, &mut leased.client().wire);
         let mut ways = Ways {
@@ -201,9 +219,14 @@ impl Exchange<'_> {
         match over {
             Over::ByClient => Err(self.stop_for(Failure::ClientGone)),
             Over::Expired(which) => Err(self.stop_for(Failure::Expired(which))),
+            // A host that was sent no head is through with its own protocol.
+            Over::ByHost if !self.request_sent => Ok(()),
             // All that the host sent has gone out: the connection ends in good order.
             Over::ByHost => {
-                leased.fate = Gone::RemoteActive;
+                // A CONNECT's end is the end of its answer.
+                if !self.is_connect() {
+                    leased.fate = Gone::RemoteActive;
+                }
                 self.info.flags.insert(Flags::UPSTREAM_CONNECTION_TERMINATION);
                 let details = "upstream_reset_after_response_started{connection_termination}";
                 self.info.details = Some(details.into());

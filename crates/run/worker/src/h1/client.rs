@@ -36,6 +36,7 @@ pub(crate) struct Client {
     /// Bytes of the present response were seen.
     pub(crate) answered: bool,
     to_head: bool,
+    to_connect: bool,
 }
 
 impl Client {
@@ -54,6 +55,7 @@ impl Client {
             closing: false,
             answered: false,
             to_head: false,
+            to_connect: false,
         }
     }
 
@@ -72,6 +74,7 @@ impl Client {
         );
         let state_zero = body == Framing::None && !bodiless && !has_length;
         self.to_head = head.is_head();
+        self.to_connect = head.method() == b"CONNECT";
         self.answered = false;
         self.requests += 1;
         let style = self.wire.style();
@@ -93,7 +96,7 @@ impl Client {
                 let scanned = &mut self.wire.scanned;
                 let parsed = parse_response(input, scanned, &self.limits, self.to_head, head)?;
                 if let Some(found) = parsed {
-                    return Poll::Ready(Ok(self.take_head(found)));
+                    return Poll::Ready(Ok(self.take_head(found, head.status)));
                 }
             }
             let limit = self.limits.head_bytes.max(SMALL);
@@ -103,7 +106,11 @@ impl Client {
         }
     }
 
-    fn take_head(&mut self, found: Response) -> Head {
+    fn take_head(&mut self, mut found: Response, status: u16) -> Head {
+        // What follows is the tunnel (RFC 9112 section 6.3).
+        if self.to_connect && (200..300).contains(&status) {
+            found.framing = Framing::None;
+        }
         self.wire.take(found.consumed);
         if found.interim {
             return Head::Interim;

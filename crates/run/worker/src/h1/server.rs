@@ -42,6 +42,8 @@ pub(crate) struct ResponseContext {
     pub(crate) http10: bool,
     /// The connection ends behind this response.
     pub(crate) close: bool,
+    /// A tunnel begins behind it: no framing, nothing said of the connection.
+    pub(crate) tunnel: bool,
 }
 
 impl Server {
@@ -137,8 +139,15 @@ impl Server {
         body: Framing,
         context: ResponseContext,
     ) -> bool {
-        if matches!(head.status, 100..=199 | 204) {
+        if matches!(head.status, 100..=199 | 204) || context.tunnel {
             head.headers.remove(id::CONTENT_LENGTH);
+        }
+        if context.tunnel {
+            let style = self.wire.style();
+            self.sent_field_bytes =
+                response_head(self.wire.out(), head, Framing::None, style, context.http10);
+            self.wire.send(Framing::None, false);
+            return true;
         }
         let bodyless = context.to_head || matches!(head.status, 100..=199 | 204 | 304);
         let has_length = head.headers.contains(id::CONTENT_LENGTH);
@@ -162,7 +171,7 @@ impl Server {
         let close = context.close || (sent == Framing::UntilClose && !bodyless);
         if close {
             head.headers.set(id::CONNECTION, b"close");
-        } else if context.http10 && head.status != 101 {
+        } else if context.http10 {
             head.headers.set(id::CONNECTION, b"keep-alive");
         }
         let style = self.wire.style();
