@@ -25,6 +25,8 @@ class Drive:
     per_connection: requests on a connection before it is closed; 0 keeps it.
     serials: each answer must carry its own request's number.
     check_body: the bytes of bodies are compared, not only counted.
+    streams: requests at once on each HTTP/2 connection; 0 for HTTP/1.1.
+    grpc: unary calls; the body's bytes are a message with its length in front.
     """
 
     connections: int = 32
@@ -34,6 +36,8 @@ class Drive:
     per_connection: int = 0
     serials: bool = False
     check_body: bool = False
+    streams: int = 0
+    grpc: bool = False
 
     def request_options(self, port: int, targets: Path) -> list[str]:
         """The options of `drive` and `hold`."""
@@ -43,6 +47,7 @@ class Drive:
             *("--body-bytes", str(self.body_bytes), "--expect-bytes", str(self.response_bytes)),
             *("--per-connection", str(self.per_connection)),
             *("--serials", str(int(self.serials)), "--check-body", str(int(self.check_body))),
+            *("--streams", str(self.streams), "--grpc", str(int(self.grpc))),
         ]
 
 
@@ -96,11 +101,15 @@ def build() -> Path:
 
 @dataclass(frozen=True)
 class Generator:
-    """The built program and the core it runs on."""
+    """The built program and the core it runs on; with `ca` it speaks TLS."""
 
     program: Path
     core: int
     folder: Path
+    ca: Path | None = None
+
+    def _tls(self) -> list[str]:
+        return ["--ca", str(self.ca)] if self.ca else []
 
     @contextlib.contextmanager
     def origin(self, drive: Drive) -> Iterator[int]:
@@ -108,6 +117,7 @@ class Generator:
         command = [
             *(str(self.program), "origin", "--response-bytes", str(drive.response_bytes)),
             *("--headers", str(drive.headers), "--check-body", str(int(drive.check_body))),
+            *("--grpc", str(int(drive.grpc))),
         ]
         log = self.folder / "origin.log"
         with started(command, cores={self.core}, log=log, piped=True) as running:
@@ -120,6 +130,7 @@ class Generator:
         """Makes the load until it is done; `until` is `--seconds S` or `--requests N`."""
         command = [
             *(str(self.program), "drive", *drive.request_options(port, targets)),
+            *self._tls(),
             *until,
         ]
         limit = SPARE_SECONDS + (float(until[1]) if until[0] == "--seconds" else 86_400.0)
@@ -136,7 +147,8 @@ class Generator:
     def hold(self, drive: Drive, port: int, targets: Path, connections: int) -> Iterator[None]:
         """Holds idle connections, each having been answered once, while the block runs."""
         many = replace(drive, connections=connections)
-        command = [str(self.program), "hold", *many.request_options(port, targets)]
+        options = many.request_options(port, targets)
+        command = [str(self.program), "hold", *options, *self._tls()]
         with started(
             command, cores={self.core}, log=self.folder / "hold.log", piped=True
         ) as running:

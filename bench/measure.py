@@ -10,9 +10,12 @@ import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import trustme
 
 from bench.errors import BenchError
 from bench.generator import Drive, Generator
@@ -102,7 +105,18 @@ def ask_once(port: int, target: tuple[str, str]) -> bool:
         return client.recv(4096).split(b" ", 2)[1:2] == [b"200"]
 
 
-def wait_ready(running: Running, port: int, target: tuple[str, str]) -> tuple[float, float]:
+def ask_as_driven(generator: Generator, drive: Drive, port: int, targets: Path) -> bool:
+    """The same in the load's own way, for what isn't plain HTTP/1.1."""
+    outcome = generator.drive(
+        replace(drive, connections=1, streams=min(1, drive.streams)),
+        port,
+        targets,
+        ["--requests", "1"],
+    )
+    return not outcome.failures
+
+
+def wait_ready(running: Running, port: int, ask: Callable[[], bool]) -> tuple[float, float]:
     """Waits for the first accepted connection and the first 200.
 
     Returns both moments of the monotonic clock; raises `BenchError` when they don't come.
@@ -114,12 +128,20 @@ def wait_ready(running: Running, port: int, target: tuple[str, str]) -> tuple[fl
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=5.0):
                 listening = listening or time.monotonic()
-            if ask_once(port, target):
+            if ask():
                 return listening, time.monotonic()
         except OSError:
             pass
         time.sleep(0.0003)
     raise BenchError(f"{running.name} did not answer with 200 within {READY_SECONDS:.0f} s")
+
+
+def make_certificate(place: Place) -> None:
+    """A certificate for the load's name, and who signed it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(place.ca)
+    issued = authority.issue_cert("bench.example.com", key_type=trustme.KeyType.ECDSA)
+    issued.private_key_and_cert_chain_pem.write_to_path(place.certificate)
 
 
 @contextlib.contextmanager
@@ -133,6 +155,9 @@ def stage(bench: Bench, work: Work, peer: Peer) -> Iterator[Stage]:
         generator = Generator(bench.program, bench.cores.load, folder)
         with generator.origin(work.drive) as origin:
             place = Place(free_port(), origin, free_port(), folder)
+            if work.site.tls:
+                make_certificate(place)
+                generator = replace(generator, ca=place.ca)
             command = peer.command(work.site, place)
             begun = time.monotonic()
             with started(
@@ -141,7 +166,11 @@ def stage(bench: Bench, work: Work, peer: Peer) -> Iterator[Stage]:
                 log=folder / "proxy.log",
                 environment=peer.environment(work.site, place),
             ) as running:
-                listening, answering = wait_ready(running, place.listen, pairs[-1])
+                if work.site.tls or work.site.http2:
+                    ask = partial(ask_as_driven, generator, work.drive, place.listen, targets)
+                else:
+                    ask = partial(ask_once, place.listen, pairs[-1])
+                listening, answering = wait_ready(running, place.listen, ask)
                 times = (listening - begun, answering - begun)
                 yield Stage(bench, work, generator, running, place, targets, *times)
 

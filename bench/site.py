@@ -11,13 +11,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Site:
-    """The task: proxy HTTP/1.1 to one origin, with these extras.
+    """The task: proxy HTTP to one origin, HTTP/1.1 on both sides, with these extras.
 
     hosts: number of virtual hosts, chosen by the host header; 0 takes any host.
     routes: number of path prefixes in one virtual host; 0 takes any path.
     access_log: one line per request into `Place.access_log`.
     workers: threads or processes that proxy.
     tcp: bytes are passed on as they are, no HTTP is looked at.
+    tls: clients speak TLS; `Place.certificate` is shown to them.
+    http2: clients speak HTTP/2; with `tls` by ALPN, else by prior knowledge.
+    grpc: the origin speaks HTTP/2, by prior knowledge.
     """
 
     hosts: int = 0
@@ -25,6 +28,9 @@ class Site:
     access_log: bool = False
     workers: int = 1
     tcp: bool = False
+    tls: bool = False
+    http2: bool = False
+    grpc: bool = False
 
     def host_names(self) -> list[str]:
         """The virtual hosts' names."""
@@ -50,6 +56,16 @@ class Place:
     origin: int
     admin: int
     folder: Path
+
+    @property
+    def certificate(self) -> Path:
+        """A PEM file of a certificate (ECDSA P-256) and its key; made when a work wants one."""
+        return self.folder / "bench.pem"
+
+    @property
+    def ca(self) -> Path:
+        """Who signed it."""
+        return self.folder / "ca.pem"
 
     @property
     def access_log(self) -> Path:

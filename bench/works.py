@@ -61,6 +61,37 @@ WORKS: tuple[Work, ...] = (
     Work("workers-2", "two workers on two cores, shared with the load", site=Site(workers=2)),
     Work("tcp", "bytes passed on, no HTTP looked at", site=Site(tcp=True)),
     Work("tcp-1m", "the same, 1 MiB bodies", site=Site(tcp=True), drive=Drive(response_bytes=MIB)),
+    Work("h1tls", "HTTP/1.1 over TLS, 32 keep-alive connections", site=Site(tls=True)),
+    Work(
+        "handshake",
+        "a full TLS handshake (1.3, ECDSA P-256) for each request",
+        site=Site(tls=True),
+        drive=Drive(per_connection=1),
+    ),
+    Work(
+        "h2c",
+        "HTTP/2 without TLS, 4 connections of 32 streams",
+        site=Site(http2=True),
+        drive=Drive(connections=4, streams=32),
+    ),
+    Work(
+        "h2tls",
+        "HTTP/2 over TLS, 4 connections of 32 streams",
+        site=Site(http2=True, tls=True),
+        drive=Drive(connections=4, streams=32),
+    ),
+    Work(
+        "grpc-unary",
+        "unary gRPC calls, HTTP/2 on both sides, 4 connections of 32 streams",
+        site=Site(http2=True, grpc=True),
+        drive=Drive(connections=4, streams=32, body_bytes=64, grpc=True),
+    ),
     Work("idle", "idle keep-alive connections, each answered once", kind=Kind.IDLE),
+    Work(
+        "idle-tls",
+        "the same over TLS",
+        kind=Kind.IDLE,
+        site=Site(tls=True),
+    ),
     Work("start", "from exec to the first answered request", kind=Kind.START),
 )

@@ -46,6 +46,8 @@ class Caddy(Peer):
     def refusal(self, site: Site) -> str | None:
         if site.tcp:
             return "it proxies HTTP"
+        if site.tls or site.http2:
+            return "compared without TLS and HTTP/2 only"
         return "routes are tried one by one" if site.hosts or site.routes else None
 
     def environment(self, site: Site, place: Place) -> dict[str, str]:

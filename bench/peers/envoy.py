@@ -64,6 +64,27 @@ def tcp_proxy() -> dict[str, Any]:
     return {"@type": kind, "stat_prefix": "bench", "cluster": "origin"}
 
 
+def transport_socket(place: Place) -> dict[str, Any]:
+    """TLS with the bench's certificate and everything else at its default."""
+    file = {"filename": str(place.certificate)}
+    common = {
+        "tls_certificates": [{"certificate_chain": file, "private_key": file}],
+        "alpn_protocols": ["h2", "http/1.1"],
+    }
+    kind = f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext"
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {"@type": kind, "common_tls_context": common},
+    }
+
+
+def http2_upstream() -> dict[str, Any]:
+    """HTTP/2 by prior knowledge."""
+    kind = f"{TYPES}.upstreams.http.v3.HttpProtocolOptions"
+    options = {"@type": kind, "explicit_http_config": {"http2_protocol_options": {}}}
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}
+
+
 def bootstrap(site: Site, place: Place) -> dict[str, Any]:
     """Envoy's whole configuration for a site."""
     if site.tcp:
@@ -71,6 +92,10 @@ def bootstrap(site: Site, place: Place) -> dict[str, Any]:
     else:
         name, config = "http_connection_manager", connection_manager(site, place)
     network = {"name": f"envoy.filters.network.{name}", "typed_config": config}
+    chain: dict[str, Any] = {"filters": [network]}
+    if site.tls:
+        chain["transport_socket"] = transport_socket(place)
+    extras = {"typed_extension_protocol_options": http2_upstream()} if site.grpc else {}
     endpoint = {"endpoint": {"address": socket_address(place.origin)}}
     return {
         "admin": {"address": socket_address(place.admin)},
@@ -79,7 +104,7 @@ def bootstrap(site: Site, place: Place) -> dict[str, Any]:
                 {
                     "name": "bench",
                     "address": socket_address(place.listen),
-                    "filter_chains": [{"filters": [network]}],
+                    "filter_chains": [chain],
                 }
             ],
             "clusters": [
@@ -91,6 +116,7 @@ def bootstrap(site: Site, place: Place) -> dict[str, Any]:
                         "cluster_name": "origin",
                         "endpoints": [{"lb_endpoints": [endpoint]}],
                     },
+                    **extras,
                 }
             ],
         },
@@ -103,7 +129,7 @@ def yaml_lines(value: dict[str, Any] | list[Any], indent: str = "") -> list[str]
     pairs = value.items() if isinstance(value, dict) else [(None, item) for item in value]
     for key, item in pairs:
         lead = f"{indent}- " if key is None else f"{indent}{json.dumps(key)}:"
-        if not isinstance(item, dict | list):
+        if not isinstance(item, dict | list) or not item:
             lines.append(f"{lead.rstrip()} {json.dumps(item)}")
             continue
         inner = yaml_lines(item, f"{indent}  ")

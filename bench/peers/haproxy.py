@@ -25,11 +25,11 @@ HTTP = """\
     option forwardfor
 {log}
 frontend bench
-    bind 127.0.0.1:{listen} backlog 4096
+    bind 127.0.0.1:{listen} backlog 4096{door}
 {choice}
 
 backend origin
-    server origin 127.0.0.1:{origin}
+    server origin 127.0.0.1:{origin}{behind}
 """
 
 TCP = """\
@@ -74,7 +74,13 @@ class HaproxyHttp(Peer):
         target = "    log stdout format raw local0" if site.access_log else ""
         each = "    log global\n    option httplog" if site.access_log else ""
         text = HEAD.format(log=target, workers=site.workers) + HTTP.format(
-            log=each, listen=place.listen, origin=place.origin, choice=choice(site, place.folder)
+            log=each,
+            listen=place.listen,
+            origin=place.origin,
+            choice=choice(site, place.folder),
+            # Without TLS it tells HTTP/2 by its preface.
+            door=f" ssl crt {place.certificate} alpn h2,http/1.1" if site.tls else "",
+            behind=" proto h2" if site.grpc else "",
         )
         return self.started_with(text, place)
 
@@ -92,6 +98,8 @@ class HaproxyTcp(HaproxyHttp):
     title = "HAProxy (TCP)"
 
     def refusal(self, site: Site) -> str | None:
+        if site.tls or site.http2:
+            return "HTTP mode is what is compared"
         if site.hosts or site.routes or site.access_log:
             return "TCP mode knows no requests"
         return None

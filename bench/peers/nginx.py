@@ -42,6 +42,9 @@ http {{
     proxy_buffers 8 32k;
     proxy_busy_buffers_size 64k;
     proxy_max_temp_file_size 0;
+    http2_max_requests 1000000000;
+    keepalive_time 24h;
+{tls}
 {servers}
 }}
 """
@@ -49,8 +52,9 @@ http {{
 
 def servers(site: Site, listen: int) -> str:
     """The server blocks; what no block names is a 404."""
-    bind = f"listen 127.0.0.1:{listen} backlog=4096;"
-    passed = "{ proxy_pass http://origin; }"
+    tls, http2 = " ssl" if site.tls else "", " http2" if site.http2 else ""
+    bind = f"listen 127.0.0.1:{listen} backlog=4096{tls}{http2};"
+    passed = "{ grpc_pass grpc://origin; }" if site.grpc else "{ proxy_pass http://origin; }"
     if site.hosts:
         lines = [f"    server {{ {bind} server_name none.invalid; return 404; }}"]
         lines += [
@@ -61,6 +65,13 @@ def servers(site: Site, listen: int) -> str:
     prefixes = site.prefixes() or ["/"]
     locations = "\n".join(f"        location {prefix} {passed}" for prefix in prefixes)
     return f"    server {{\n        {bind}\n{locations}\n    }}"
+
+
+def tls_lines(site: Site, place: Place) -> str:
+    """The certificate; TLS as far as a default goes."""
+    if not site.tls:
+        return ""
+    return f"    ssl_certificate {place.certificate};\n    ssl_certificate_key {place.certificate};"
 
 
 class Nginx(Peer):
@@ -87,6 +98,7 @@ class Nginx(Peer):
                 workers=site.workers,
                 log=log,
                 origin=place.origin,
+                tls=tls_lines(site, place),
                 servers=servers(site, place.listen),
                 # A worker of another user could not write into the harness's folder.
                 user="user root;" if place.folder.stat().st_uid == 0 else "",

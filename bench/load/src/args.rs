@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "usage: origin|drive|hold [--name value]...
-  origin: --port 0 --response-bytes 128 --headers 0 --check-body 0|1
+  origin: --port 0 --response-bytes 128 --headers 0 --check-body 0|1 --grpc 0|1
   drive:  --port P --connections 32 (--requests N | --seconds S) --targets FILE --headers 0
           --body-bytes 0 --expect-status 200 --expect-bytes 128 --per-connection 0
           --serials 0|1 --check-body 0|1 --timeout 10 --max-failures 10000
+          --ca PEM (TLS, one full handshake per connection)
+          --streams S (HTTP/2, S requests at once on each connection) --grpc 0|1
   hold:   --port P --connections 5000, and the request options of drive";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub(crate) struct Args {
     pub(crate) check_body: bool,
     pub(crate) timeout: Duration,
     pub(crate) max_failures: u64,
+    /// File of the certificate that the proxy's must be signed by; plain bytes when unset.
+    pub(crate) ca: Option<String>,
+    /// Requests at once on each HTTP/2 connection; 0 for HTTP/1.1.
+    pub(crate) streams: usize,
+    /// Unary gRPC calls (`drive`), or an HTTP/2 origin that answers them (`origin`).
+    pub(crate) grpc: bool,
 }
 
 impl Args {
@@ -63,6 +71,9 @@ impl Args {
             check_body: false,
             timeout: Duration::from_secs(10),
             max_failures: 10_000,
+            ca: None,
+            streams: 0,
+            grpc: false,
         }
     }
 
@@ -97,6 +108,9 @@ impl Args {
             "--check-body" => self.check_body = number::<u8>(name, value)? != 0,
             "--timeout" => self.timeout = seconds(name, value)?,
             "--max-failures" => self.max_failures = number(name, value)?,
+            "--ca" => self.ca = Some(value.to_owned()),
+            "--streams" => self.streams = number(name, value)?,
+            "--grpc" => self.grpc = number::<u8>(name, value)? != 0,
             _ => return Err(format!("unknown option {name}\n{USAGE}")),
         }
         Ok(())

@@ -9,11 +9,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::args::{Args, Until};
 use crate::body::{Check, pattern};
+use crate::connect::{Door, Stream};
+use crate::http2::client::{Asked, streams};
 use crate::report;
 use crate::request::Requests;
 use crate::tally::{End, Tally};
@@ -22,17 +23,35 @@ use crate::wire::{Side, Wire};
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// What all connections of a run share. One thread, so a `RefCell` and never a borrow across await.
-struct Run {
-    args: Args,
+pub(crate) struct Run {
+    pub(crate) args: Args,
+    door: Door,
     requests: Requests,
-    expected: Vec<u8>,
+    /// The same requests for HTTP/2; empty without it.
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) expected: Vec<u8>,
     until: Option<Instant>,
-    tally: RefCell<Tally>,
+    pub(crate) tally: RefCell<Tally>,
 }
 
 impl Run {
+    fn new(args: &Args) -> io::Result<Self> {
+        Ok(Self {
+            door: Door::new(args)?,
+            requests: Requests::from_args(args)?,
+            asked: Asked::from_args(args)?,
+            expected: pattern(args.expect_bytes as usize),
+            until: match args.until {
+                Until::Elapsed(time) => Some(Instant::now() + time),
+                Until::Requests(_) => None,
+            },
+            args: args.clone(),
+            tally: RefCell::new(Tally::new()),
+        })
+    }
+
     /// The number of the next request; `None` when there is nothing left to start.
-    fn next(&self) -> Option<u64> {
+    pub(crate) fn next(&self) -> Option<u64> {
         let mut tally = self.tally.borrow_mut();
         let more = match self.args.until {
             Until::Requests(total) => tally.started < total,
@@ -82,16 +101,7 @@ impl Deadline {
 }
 
 pub(crate) async fn run(args: &Args) -> io::Result<()> {
-    let run = Rc::new(Run {
-        requests: Requests::from_args(args)?,
-        expected: pattern(args.expect_bytes as usize),
-        until: match args.until {
-            Until::Elapsed(time) => Some(Instant::now() + time),
-            Until::Requests(_) => None,
-        },
-        args: args.clone(),
-        tally: RefCell::new(Tally::new()),
-    });
+    let run = Rc::new(Run::new(args)?);
     let begun = Instant::now();
     let tasks: Vec<_> =
         (0..args.connections).map(|_| tokio::task::spawn_local(client(Rc::clone(&run)))).collect();
@@ -110,12 +120,14 @@ async fn client(run: Rc<Run>) {
     let mut next = run.next();
     while let Some(serial) = next {
         deadline.start(Instant::now());
-        let connect = TcpStream::connect(("127.0.0.1", run.args.port));
-        match deadline.guard(connect).await {
+        match deadline.guard(run.door.connect()).await {
             Ok(stream) => {
-                let _ = stream.set_nodelay(true);
                 run.tally.borrow_mut().connections += 1;
-                connection(&run, stream, &mut deadline, serial).await;
+                if run.args.streams == 0 {
+                    connection(&run, stream, &mut deadline, serial).await;
+                } else {
+                    streams(&run, stream, serial).await;
+                }
             }
             Err(_) => {
                 run.tally.borrow_mut().end(End::NotConnected);
@@ -128,7 +140,7 @@ async fn client(run: Rc<Run>) {
 }
 
 /// Requests on one connection, from `serial` on, until it may not be used any longer.
-async fn connection(run: &Run, stream: TcpStream, deadline: &mut Deadline, mut serial: u64) {
+async fn connection(run: &Run, stream: Stream, deadline: &mut Deadline, mut serial: u64) {
     let mut wire = Wire::new(stream, BUFFER_BYTES);
     let mut scratch = Vec::new();
     let mut asked = 0;
@@ -172,7 +184,7 @@ struct Answer {
 
 async fn exchange(
     run: &Run,
-    wire: &mut Wire<TcpStream>,
+    wire: &mut Wire<Stream>,
     bytes: &[u8],
     serial: u64,
 ) -> io::Result<Answer> {
@@ -230,13 +242,7 @@ mod tests {
         let port = serve(answers)?;
         let line = format!("drive --port {port} --connections 1 {words}");
         let args = Args::parse(line.split_whitespace().map(str::to_owned)).expect("a good line");
-        let run = Rc::new(Run {
-            requests: Requests::from_args(&args)?,
-            expected: pattern(args.expect_bytes as usize),
-            until: None,
-            args,
-            tally: RefCell::new(Tally::new()),
-        });
+        let run = Rc::new(Run::new(&args)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(client(Rc::clone(&run)));
         let tally = run.tally.borrow();

@@ -3,9 +3,8 @@
 
 use std::io::{self, Read};
 
-use tokio::net::TcpStream;
-
 use crate::args::Args;
+use crate::connect::Door;
 use crate::report;
 use crate::request::Requests;
 use crate::wire::{Side, Wire};
@@ -15,9 +14,10 @@ const BUFFER_BYTES: usize = 4096;
 
 pub(crate) async fn run(args: &Args) -> io::Result<()> {
     let requests = Requests::from_args(args)?;
+    let door = Door::new(args)?;
     let mut held = Vec::with_capacity(args.connections);
     for serial in 0..args.connections as u64 {
-        let stream = TcpStream::connect(("127.0.0.1", args.port)).await?;
+        let stream = door.connect().await?;
         let mut wire = Wire::new(stream, BUFFER_BYTES);
         let ask = async {
             wire.send(requests.bytes(serial, &mut Vec::new())).await?;

@@ -7,9 +7,11 @@
 
 mod args;
 mod body;
+mod connect;
 mod drive;
 mod histogram;
 mod hold;
+mod http2;
 mod origin;
 mod report;
 mod request;

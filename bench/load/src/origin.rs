@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::args::Args;
 use crate::body::{Check, pattern};
+use crate::http2;
+use crate::http2::server::Answer;
 use crate::report;
 use crate::request::response_lines;
 use crate::wire::{Head, RECEIVED, SERIAL, Side, Wire};
@@ -22,6 +24,8 @@ struct Response {
     body: Vec<u8>,
     /// What uploads are compared with; `None` when they are only counted.
     uploads: Option<Vec<u8>>,
+    /// HTTP/2 instead, and this to every call.
+    grpc: Option<Answer>,
 }
 
 impl Response {
@@ -33,7 +37,8 @@ impl Response {
         let mut whole = format!("{head}\r\n").into_bytes();
         whole.extend_from_slice(&body);
         let uploads = args.check_body.then(|| pattern(64 << 20));
-        Self { whole, head, body, uploads }
+        let grpc = args.grpc.then(|| Answer::new(args));
+        Self { whole, head, body, uploads, grpc }
     }
 
     fn with_echo(&self, head: &Head, received: u64, out: &mut Vec<u8>) {
@@ -66,7 +71,10 @@ pub(crate) async fn run(args: &Args) -> io::Result<()> {
         let response = Rc::clone(&response);
         tokio::task::spawn_local(async move {
             // A proxy that ends a connection is its own affair; the driver judges the outcome.
-            let _ = serve(stream, &response).await;
+            let _ = match &response.grpc {
+                Some(answer) => http2::server::serve(stream, answer).await,
+                None => serve(stream, &response).await,
+            };
         });
     }
 }

@@ -54,9 +54,40 @@ const RESPONSE_HEADERS: [(&str, &str); 20] = [
     ("alt-svc", "clear"),
 ];
 
-fn lines(headers: &[(&str, &str)], count: usize) -> String {
+/// The hosts and paths to ask for; at least one.
+pub(crate) fn targets(args: &Args) -> io::Result<Vec<(String, String)>> {
+    let text = match &args.targets {
+        Some(path) => std::fs::read_to_string(path)?,
+        None => "bench.example.com /".to_owned(),
+    };
+    let pair =
+        |line: &str| line.split_once(' ').map(|(host, path)| (host.to_owned(), path.to_owned()));
+    let all: Option<Vec<_>> = text.lines().map(pair).collect();
+    match all {
+        Some(all) if !all.is_empty() => Ok(all),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "no targets, or not `host path`")),
+    }
+}
+
+/// The target of request number `serial`. Targets are scattered, so that a proxy that remembers its
+/// last match gains nothing from neighbours; 7919 is prime, so every target is met.
+pub(crate) fn scattered(serial: u64, targets: usize) -> usize {
+    (serial.wrapping_mul(7919) % targets as u64) as usize
+}
+
+/// The first `count` realistic request headers.
+pub(crate) fn request_headers(count: usize) -> &'static [(&'static str, &'static str)] {
+    &REQUEST_HEADERS[..count.min(REQUEST_HEADERS.len())]
+}
+
+/// The first `count` realistic response headers.
+pub(crate) fn response_headers(count: usize) -> &'static [(&'static str, &'static str)] {
+    &RESPONSE_HEADERS[..count.min(RESPONSE_HEADERS.len())]
+}
+
+fn lines(headers: &[(&str, &str)]) -> String {
     let mut text = String::new();
-    for (name, value) in headers.iter().take(count) {
+    for (name, value) in headers {
         let _ = write!(text, "{name}: {value}\r\n");
     }
     text
@@ -64,7 +95,7 @@ fn lines(headers: &[(&str, &str)], count: usize) -> String {
 
 /// The first `count` realistic response headers, as lines.
 pub(crate) fn response_lines(count: usize) -> String {
-    lines(&RESPONSE_HEADERS, count)
+    lines(response_headers(count))
 }
 
 /// One request, whole; `serial_at` is where its twenty serial digits stand.
@@ -81,26 +112,14 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn from_args(args: &Args) -> io::Result<Self> {
-        let text = match &args.targets {
-            Some(path) => std::fs::read_to_string(path)?,
-            None => "bench.example.com /".to_owned(),
-        };
         let body = pattern(args.body_bytes);
-        let mut all = Vec::new();
-        for line in text.lines() {
-            let (host, path) = line.split_once(' ').ok_or(io::ErrorKind::InvalidInput)?;
-            all.push(Request::new(args, host, path, &body));
-        }
-        if all.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no targets"));
-        }
-        Ok(Self { all, serials: args.serials })
+        let targets = targets(args)?;
+        let all = targets.iter().map(|(host, path)| Request::new(args, host, path, &body));
+        Ok(Self { all: all.collect(), serials: args.serials })
     }
 
-    /// Request number `serial`. Targets are scattered, so that a proxy that remembers its last
-    /// match gains nothing from neighbours; 7919 is prime, so every target is met.
-    pub(crate) fn get(&self, serial: u64) -> &Request {
-        &self.all[(serial.wrapping_mul(7919) % self.all.len() as u64) as usize]
+    fn get(&self, serial: u64) -> &Request {
+        &self.all[scattered(serial, self.all.len())]
     }
 
     /// The bytes to send; written into `scratch` only when serials are on.
@@ -121,7 +140,7 @@ impl Request {
     fn new(args: &Args, host: &str, path: &str, body: &[u8]) -> Self {
         let method = if body.is_empty() { "GET" } else { "POST" };
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
-        head += &lines(&REQUEST_HEADERS, args.headers);
+        head += &lines(request_headers(args.headers));
         let mut serial_at = 0;
         if args.serials {
             let _ = write!(head, "{SERIAL}: ");
