@@ -25,7 +25,7 @@ pub fn substitution(bytes: &[u8]) {
         local: Address::Ip((Ipv4Addr::LOCALHOST, 2).into()),
         listener: "l".into(),
         accepted_at: now,
-        server_name: None,
+        hello: None,
         chain: "".into(),
         tls: None,
     };

@@ -4,9 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
 use dragoman_codec::h1::write::{NameStyle, request_head, response_head};
-use dragoman_codec::h1::{
-    BodyDecoder, Framing, Limits, ParseError, Request, Response, parse_request, parse_response,
-};
+use dragoman_codec::h1::{BodyDecoder, ParseError, parse_request, parse_response};
+use dragoman_codec::{Framing, Limits, Request, Response};
 use dragoman_http_connection_manager::{Arrival, Config, Node, Scratch};
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use dragoman_proto::pb::google::protobuf::BoolValue;
@@ -203,7 +202,7 @@ static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
     listener: "l".into(),
     accepted_at: Moment::START,
-    server_name: None,
+    hello: None,
     chain: "".into(),
     tls: None,
 });

@@ -44,6 +44,8 @@ class Connection:
         self.answered = 0
         self.notes: list[str] = []
         self.tls = ""
+        #: what another client printed: heads and bodies
+        self.told: bytes | None = None
         self._changed = asyncio.Event()
         self._reader: asyncio.StreamReader | TlsStream | None = None
         self._writer: asyncio.StreamWriter | TlsStream | None = None
@@ -67,6 +69,14 @@ class Connection:
                 if attempt == 99:
                     raise
                 await asyncio.sleep(0.02)
+
+    async def curl(self, words: list[str]) -> None:
+        """Lets curl talk to the proxy instead."""
+        process = await asyncio.create_subprocess_exec(
+            "curl", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        self.told, _ = await process.communicate()
+        self.end = "closed by client"
 
     async def start_tls(self, wanted: dict[str, Any], earlier: Connection | None) -> None:
         """A handshake; what came of it stands in `tls`. `earlier` has a session to resume."""

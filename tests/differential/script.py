@@ -20,7 +20,7 @@ from .tls import check_tls
 Step = dict[str, Any]
 VERBS = (
     "get", "request", "send", "receive", "prepare", "half_close", "close", "reset", "pause_ms",
-    "wait", "origin_does", "connect", "admin", "listen",
+    "wait", "origin_does", "connect", "admin", "listen", "curl",
 )  # fmt: skip
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
@@ -145,6 +145,15 @@ class Player:
             # An answer that was never asked for must not be given to the next request.
             for origin in self.origins.values():
                 origin.answers.clear()
+
+    async def _curl(self, step: Step) -> None:
+        """A real client, for what this one doesn't speak; {url} in its words is the proxy's."""
+        name = step.get("client", f"curl {len(self.connections) + 1}")
+        connection = self.connections[name] = Connection(name)
+        self._answer(step)
+        url = f"http://127.0.0.1:{self.where}"
+        words = [str(word).replace("{url}", url) for word in step["curl"]]
+        await connection.curl(["-sS", "-i", "--max-time", "5", *words])
 
     async def _expect(self, connection: Connection, what: Any, step: Step) -> None:
         if what == "nothing":

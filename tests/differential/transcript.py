@@ -127,8 +127,22 @@ def split_messages(
     return messages, data
 
 
+def show_told(told: bytes, masks: Normaliser, seen: Observation) -> list[str]:
+    """What curl printed of its responses."""
+    lines = []
+    while told.startswith(b"HTTP/"):
+        head, _, told = told.partition(b"\r\n\r\n")
+        start, *fields = split_lines(head)
+        seen.statuses.append(int(start.split(" ")[1]))
+        lines += [start, *masks.headers(parse_fields(fields))]
+    return [*map(_cut, lines), f"  the rest: {show_bytes(told, masks)}"]
+
+
 def show_client(connection: Connection, masks: Normaliser, seen: Observation) -> str:
     """One client connection: what it received and how it ended."""
+    if connection.told is not None:
+        told = show_told(connection.told, masks, seen)
+        return "\n".join([f"=== client {connection.name}", *told])
     methods = request_methods(bytes(connection.sent))
     received = bytes(connection.received)
     messages, rest = (

@@ -9,21 +9,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 
-from dragoman.config import load_bootstrap, support
+from dragoman.config import fetch, load_bootstrap, support, wanted
 from dragoman.config.codes import CODES
+from tests.e2e.grpc_service import serving_grpc
 from tests.e2e.proxies import Config, Proxy, bootstrap, endpoint, listener, manager
 from tests.e2e.running import run
 from tests.e2e.test_publish import Change, changes, running
-from tests.e2e.tls import FOLDER, client, connect_tls, name_of, secured, serving_tls
+from tests.e2e.tls import FOLDER, client, connect_tls, name_of, secured, serving_tls, tls_of
 from tests.e2e.wire import Wire, answering, connect, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 TLS_PAGE = (ROOT / "docs/tls.md").read_text()
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
-BLOCKS = BLOCK.findall(TLS_PAGE)
+ALL_BLOCKS = BLOCK.findall(TLS_PAGE)
+#: parts of a configuration; the other one is a secret's file
+BLOCKS = [text for text in ALL_BLOCKS if not text.startswith("resources:")]
+(SECRET,) = (text for text in ALL_BLOCKS if text not in BLOCKS)
 PEERS = {
     "a.example.com": "a-ecdsa", "b.example.com": "b", "ca": "ca", "client": "client",
 }  # fmt: skip
@@ -35,6 +40,7 @@ def certificates(tmp_path: Path) -> str:
     for name, file in PEERS.items():
         for kind in ("pem", "key"):
             shutil.copy(FOLDER / f"{file}.{kind}", tmp_path / f"{name}.{kind}")
+    (tmp_path / "server.yaml").write_text(here(SECRET, str(tmp_path)))
     return str(tmp_path)
 
 
@@ -74,8 +80,8 @@ def test_readme(tmp_path: Path) -> None:
 
 
 def test_there_are_examples_on_the_page() -> None:
-    assert len(BLOCKS) == 6
-    assert TLS_PAGE.count("```") == 2 * len(BLOCKS)
+    assert len(ALL_BLOCKS) == 8
+    assert TLS_PAGE.count("```") == 2 * len(ALL_BLOCKS)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -109,9 +115,13 @@ def test_the_page_on_tls_serves(certificates: str, number: int) -> None:
 
 
 def secrets(parts: Config) -> list[Change]:
-    text = json.dumps({"static_resources": {"secrets": parts.get("secrets", [])}})
-    loaded = load_bootstrap(None, text).require()
-    return [(one.kind, one.name, one.payload) for one in loaded.resources()]
+    """The configuration's own secrets, and those that it has in files."""
+    own = {"static_resources": {"secrets": parts.get("secrets", [])}}
+    loaded = load_bootstrap(None, json.dumps(own)).require()
+    whole = load_bootstrap(None, json.dumps({"static_resources": parts})).require()
+    fetched = (fetch(one).resource for one in wanted(whole.bootstrap))
+    found = [*loaded.resources(), *(one for one in fetched if one is not None)]
+    return [(one.kind, one.name, one.payload) for one in found]
 
 
 @pytest.mark.parametrize(("shown", "status"), [("a-ecdsa", 200), ("b", 503), ("a-other", 503)])
@@ -128,11 +138,11 @@ def test_the_page_on_tls_names_warnings_and_fields_that_exist() -> None:
     names = {name for code, (name, _) in CODES.items() if "DG0504" <= code <= "DG0508"}
     assert names <= set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", TLS_PAGE))
     last = TLS_PAGE.partition("## Not yet")[2]
-    fields = {name for name in re.findall(r"`([a-z0-9_]+)`", last) if name != "h2"}
+    fields = set(re.findall(r"`([a-z0-9_]+)`", last))
     refused = {row.field for row in support.rows() if not row.works}
     works = {row.field for row in support.rows() if row.works and "tls.v3" in row.message}
-    assert fields - refused == {"alpn_protocols", "trusted_ca"}
-    assert works & fields == {"alpn_protocols", "trusted_ca"}
+    assert fields - refused == {"trusted_ca"}
+    assert works & fields == {"trusted_ca"}
 
 
 def told(wire: Wire) -> None:
@@ -150,6 +160,8 @@ def edge(certificates: str, tmp_path: Path) -> Iterator[Proxy]:
         for port in (9001, 9002, 9003):
             origin = stack.enter_context(serving(told))
             text = text.replace(f"port_value: {port}", f"port_value: {origin.port}")
+        orders, _ = stack.enter_context(serving_grpc())
+        text = text.replace("port_value: 9004", f"port_value: {orders}")
         path = tmp_path / "edge.yaml"
         path.write_text(text)
         is_clean(path)
@@ -176,6 +188,8 @@ def test_the_edge(edge: Proxy) -> None:
         assert name_of(wire) == "b.example.com"
         wire.send(request % (b"/", b"b.example.com"))
         assert wire.response().body == b"a.example.com / https"
+    with connect_tls(https, client(alpn=["h2", "http/1.1"]), "a.example.com") as wire:
+        assert tls_of(wire).selected_alpn_protocol() == "h2"
     with connect(edge.address("http")) as wire:
         wire.send(request % (b"/x?y=1", b"a.example.com"))
         answer = wire.response()
@@ -183,3 +197,18 @@ def test_the_edge(edge: Proxy) -> None:
         assert answer.fields["location"] == "https://a.example.com/x?y=1"
     assert edge.stat("cluster.api.upstream_rq_200") == 1
     assert edge.stat("cluster.site.upstream_rq_200") == 2
+
+
+def test_the_edge_serves_grpc(edge: Proxy) -> None:
+    trusted = grpc.ssl_channel_credentials((FOLDER / "ca.pem").read_bytes())
+    named = [
+        ("grpc.ssl_target_name_override", "a.example.com"),
+        ("grpc.default_authority", "a.example.com"),
+    ]
+    where = "{}:{}".format(*edge.address("https"))
+    with grpc.secure_channel(where, trusted, options=named) as channel:
+        place = channel.unary_unary("/shop.Orders/echo")
+        assert place(b"one of these", timeout=20) == b"one of these"
+        count = channel.unary_stream("/shop.Orders/count")
+        assert len(list(count(b"100", timeout=20))) == 100
+    assert edge.stat("cluster.orders.upstream_cx_http2_total") == 1

@@ -13,10 +13,17 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
-from tests.e2e.proxies import Proxy, bootstrap, cluster, listener, manager, proxy
+from tests.e2e.proxies import Config, Proxy, bootstrap, cluster, listener, manager, proxy
 
 MIB = 1 << 20
 UPGRADES = [{"upgrade_type": "websocket"}]
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+HTTP2 = {
+    OPTIONS: {
+        "@type": f"type.googleapis.com/{OPTIONS}",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+}
 
 
 def echo(connection: ServerConnection) -> None:
@@ -39,17 +46,35 @@ def echoing() -> Iterator[int]:
         thread.join()
 
 
+def one_hop(port: int) -> Config:
+    return bootstrap([listener(manager(upgrade_configs=UPGRADES))], [cluster(port)])
+
+
+def two_hops(folder: Path, port: int) -> Config:
+    """HTTP/1 to HTTP/2 and back: between the hops it's an extended CONNECT."""
+    hop = str(folder / "hop")
+    to_hop = [{"match": {"prefix": "/"}, "route": {"cluster": "hop"}}]
+    takes_connect = {"http2_protocol_options": {"allow_connect": True}, "stat_prefix": "hop"}
+    return bootstrap(
+        [
+            listener(manager(to_hop, upgrade_configs=UPGRADES)),
+            listener(manager(upgrade_configs=UPGRADES, **takes_connect), hop, "hop"),
+        ],
+        [cluster(port), cluster(hop, name="hop", typed_extension_protocol_options=HTTP2)],
+    )
+
+
 @contextmanager
-def before(folder: Path, port: int) -> Iterator[Proxy]:
+def before(folder: Path, port: int, hops: int = 1) -> Iterator[Proxy]:
     """A proxy that lets WebSocket through to this port."""
-    config = bootstrap([listener(manager(upgrade_configs=UPGRADES))], [cluster(port)])
+    config = one_hop(port) if hops == 1 else two_hops(folder, port)
     with proxy(folder, config) as running:
         yield running
 
 
-@pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[Proxy]:
-    with echoing() as port, before(tmp_path, port) as running:
+@pytest.fixture(params=[1, 2], ids=["HTTP/1", "over HTTP/2"])
+def proxied(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Proxy]:
+    with echoing() as port, before(tmp_path, port, request.param) as running:
         yield running
 
 
@@ -96,12 +121,15 @@ def test_many_tunnels_keep_their_messages_apart(proxied: Proxy) -> None:
     assert proxied.stat("http.ingress.downstream_cx_upgrades_total") == 60
 
 
+@pytest.mark.parametrize("hops", [1, 2])
 @pytest.mark.parametrize("end", ["client", "host"])
-def test_what_an_abruptly_closing_side_sent_is_delivered(tmp_path: Path, end: str) -> None:
+def test_what_an_abruptly_closing_side_sent_is_delivered(
+    tmp_path: Path, end: str, hops: int
+) -> None:
     body = bytes(range(256)) * 32_768
     with (
         socket.create_server(("127.0.0.1", 0)) as host,
-        before(tmp_path, host.getsockname()[1]) as running,
+        before(tmp_path, host.getsockname()[1], hops) as running,
     ):
         client = running.connect().socket
         head = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"

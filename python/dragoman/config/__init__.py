@@ -11,17 +11,22 @@ from dragoman.config.diagnostics import Diagnostic, Position
 from dragoman.config.dump import from_bytes, message_to_dict
 from dragoman.config.loaded import Loaded, Resource
 from dragoman.config.render import render_json, render_text
+from dragoman.config.secrets import Fetched, Wanted, fetch, wanted
 from dragoman.errors import ConfigError
 
 __all__ = [
     "ConfigError",
     "Diagnostic",
+    "Fetched",
     "Loaded",
     "Position",
     "Resource",
+    "Wanted",
+    "fetch",
     "from_bytes",
     "load_bootstrap",
     "message_to_dict",
     "render_json",
     "render_text",
+    "wanted",
 ]

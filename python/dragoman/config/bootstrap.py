@@ -39,24 +39,29 @@ def load_bootstrap(
     for source in sources:
         if source.is_read:
             part = known.new(BOOTSTRAP)
-            found += _fill(known, source, part, allow_unknown_fields)
+            found += fill(known, source, part, allow_unknown=allow_unknown_fields)
             found += _merge(bootstrap, part, source)
     positions = Positions(sources)
     if all(source.is_read for source in sources):
-        found += check(known, bootstrap, positions)
+        found += check(known, bootstrap, positions, _context(bootstrap))
     return Loaded(bootstrap, _without_echoes(found), positions)
 
 
-def check(known: Types, bootstrap: Message, positions: Positions) -> list[Diagnostic]:
-    """Validation rules, support and cross-checks over the whole configuration."""
+def _context(bootstrap: Message) -> Context:
     static = bootstrap.static_resources
-    context = Context(
+    return Context(
         frozenset(cluster.name for cluster in static.clusters),
         secrets={secret.name: secret for secret in static.secrets},
     )
+
+
+def check(
+    known: Types, message: Message, positions: Positions, context: Context
+) -> list[Diagnostic]:
+    """Validation rules, support and cross-checks over `message` and everything in it."""
     rules = Rules(known)
     found = []
-    for step in walk(known, bootstrap):
+    for step in walk(known, message):
         for severity, fault in _faults(known, step, rules, context):
             path = step.below(fault.part)
             found.append(
@@ -81,7 +86,10 @@ def _faults(known: Types, step: Step, rules: Rules, context: Context) -> list[tu
     return broken + crossed + unsupported + old + weak
 
 
-def _fill(known: Types, source: Source, message: Message, allow: bool) -> list[Diagnostic]:
+def fill(
+    known: Types, source: Source, message: Message, *, allow_unknown: bool
+) -> list[Diagnostic]:
+    """Reads what `source` holds into `message`; says what doesn't fit."""
     if source.format in (BINARY, TEXT_PROTO):
         from dragoman.config import textual
 
@@ -92,7 +100,7 @@ def _fill(known: Types, source: Source, message: Message, allow: bool) -> list[D
         source.is_read = not found
         return found
     assert source.root is not None
-    reader = Reader(known, source, allow_unknown=allow)
+    reader = Reader(known, source, allow_unknown=allow_unknown)
     reader.read(source.root, message)
     return reader.found
 

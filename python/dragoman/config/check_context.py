@@ -16,3 +16,5 @@ class Context(NamedTuple):
     validate_clusters: bool = True
     #: static secrets by name
     secrets: Mapping[str, Message] = MappingProxyType({})
+    #: the message was fetched: its files are looked at again and again
+    is_fetched: bool = False

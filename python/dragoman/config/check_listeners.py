@@ -13,6 +13,8 @@ _TERMINAL_NETWORK = frozenset(
     (
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "envoy.extensions.filters.network.echo.v3.Echo",
+        "envoy.extensions.filters.network.direct_response.v3.Config",
     )
 )
 _TERMINAL_HTTP = frozenset(("envoy.extensions.filters.http.router.v3.Router",))

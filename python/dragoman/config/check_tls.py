@@ -119,7 +119,8 @@ def _certificate(step: Step, context: Context) -> Iterator[Fault]:
 def _says(common: Message, context: Context, *fields: str) -> bool:
     """Whether one of `fields` is set in what the peer's certificate is checked by.
 
-    True for a secret that doesn't exist: the engine says so, and nothing more is to be said.
+    True for a secret that doesn't exist (the engine says so, and nothing more is to be said), and
+    for one that is fetched: nobody knows yet what is in it.
     """
     return any(
         validation is None or any(field.name in fields for field, _ in validation.ListFields())
@@ -141,6 +142,8 @@ def _validations(common: Message, context: Context) -> Iterator[Message | None]:
 
 
 def _secret(named: Message, context: Context) -> Message | None:
+    if named.HasField("sds_config"):
+        return None
     secret = context.secrets.get(named.name)
     if secret is None or not secret.HasField("validation_context"):
         return None

@@ -49,6 +49,22 @@ def _data_source(step: Step, context: Context) -> Iterator[Fault]:
         yield Fault(kind, "DG0413", f"the environment variable {name} isn't set")
 
 
+def _sds_secret(step: Step, context: Context) -> Iterator[Fault]:
+    source = step.message.sds_config
+    kind = source.WhichOneof("config_source_specifier")
+    path = source.path if kind == "path" else source.path_config_source.path
+    if path and not Path(path).exists():
+        field = "path" if kind == "path" else "path_config_source.path"
+        yield Fault(f"sds_config.{field}", "DG0413", f"the file {path} doesn't exist")
+
+
+def _read_once(step: Step, context: Context) -> Iterator[Fault]:
+    if step.message.HasField("watched_directory") and not context.is_fetched:
+        words = "the files of a context that doesn't fetch its secrets are read once"
+        help = "put them into a secret, and fetch that by sds_config.path_config_source"
+        yield Fault("watched_directory", "DG0302", words, help)
+
+
 def _file_log(step: Step, context: Context) -> Iterator[Fault]:
     yield from _writable("path", step.message.path)
 
@@ -108,6 +124,7 @@ def _cidr_range(step: Step, context: Context) -> Iterator[Fault]:
 
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3"
+_TLS = "envoy.extensions.transport_sockets.tls.v3"
 _CHECKS: dict[str, Check] = {
     "envoy.config.bootstrap.v3.Bootstrap": _bootstrap,
     "envoy.config.bootstrap.v3.Admin": _admin,
@@ -126,6 +143,9 @@ _CHECKS: dict[str, Check] = {
     "envoy.config.route.v3.WeightedCluster": check_routes.weighted_cluster,
     "envoy.config.route.v3.RouteAction": check_routes.route_action,
     "envoy.config.core.v3.HeaderValueOption": _header_option,
+    f"{_TLS}.SdsSecretConfig": _sds_secret,
+    f"{_TLS}.TlsCertificate": _read_once,
+    f"{_TLS}.CertificateValidationContext": _read_once,
     "envoy.config.core.v3.DataSource": _data_source,
     "envoy.config.core.v3.CidrRange": _cidr_range,
     "envoy.type.matcher.v3.StringMatcher": _string_matcher,

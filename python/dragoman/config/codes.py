@@ -45,6 +45,7 @@ CODES: dict[str, tuple[str, str]] = {
     "DG0413": ("missing-data", "A file or environment variable doesn't exist."),
     "DG0414": ("forbidden-header", "A header may not be changed by configuration."),
     "DG0415": ("missing-field", "A field is needed because of another one's value."),
+    "DG0416": ("missing-secret", "A file holds no secret of the name that is wanted."),
     "DG0501": ("deprecated-field", "Envoy is going to drop this field."),
     "DG0502": ("extension-by-name", "An extension was found by its name; Envoy wants its type."),
     "DG0503": ("ignored-field", "An unknown field was ignored, as asked."),

@@ -13,7 +13,9 @@ _UNNAMED = "9f3e3a52-6a55-4f6c-8a0e-5a2f0c2e4d11"
 class Resource(NamedTuple):
     """One thing to publish: `payload` is the serialised Envoy v3 message of its kind."""
 
-    kind: str  # "listener" | "cluster" | "secret" (routes stand inside of their listeners)
+    #: "listener" | "cluster" | "secret", or "sds" for a secret that was fetched (routes stand
+    #: inside of their listeners)
+    kind: str
     name: str
     payload: bytes
 

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from dragoman.server import secrets
 from dragoman.server.logs import forward
 from dragoman.server.process import Admin, Process
 
@@ -33,6 +34,7 @@ async def run(process: Process, admin: Admin | None) -> None:
         _initialize(process),
         _flush(process),
         _pump_logs(process),
+        _look_after_secrets(process),
     ]
     if admin is not None:
         process.admin_log = admin.log
@@ -43,7 +45,7 @@ async def run(process: Process, admin: Admin | None) -> None:
     await ended.wait()
     _log.info("shutting down")
     await asyncio.to_thread(process.engine.stop)
-    for task in tasks[:3]:
+    for task in tasks[: len(tasks) - (admin is not None)]:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     forward(process.engine.take_logs())
@@ -96,6 +98,12 @@ async def _pump_logs(process: Process) -> None:
     while True:
         forward(process.engine.take_logs())
         await asyncio.sleep(_LOGS_EVERY_S)
+
+
+async def _look_after_secrets(process: Process) -> None:
+    while process.secrets:
+        await asyncio.sleep(secrets.EVERY_S)
+        await asyncio.to_thread(process.secrets.poll)
 
 
 async def _serve_admin(process: Process, admin: Admin, ended: asyncio.Event) -> None:

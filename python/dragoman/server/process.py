@@ -18,6 +18,7 @@ from dragoman.admin.memory import memory_usage
 from dragoman.config import Loaded, from_bytes, message_to_dict
 from dragoman.server.logs import Logs
 from dragoman.server.options import Options
+from dragoman.server.secrets import Secrets
 
 _log = logging.getLogger("dragoman.main")
 
@@ -40,7 +41,6 @@ _COUNTERS = (
 )
 _CONSTANTS = {
     "compilation_settings.fips_mode": 0,
-    "days_until_first_cert_expiring": NO_CERTIFICATE,
     "hot_restart_epoch": 0,
     "parent_connections": 0,
     "seconds_until_first_ocsp_response_expiring": 0,
@@ -64,6 +64,7 @@ class Process:
         self.engine = engine
         self.logs = logs
         self.admin_log: AccessLog | None = None
+        self.secrets: Secrets | None = None
         self.on_quit: Callable[[], None] = lambda: None
         self.stop_listening_later: Callable[[float, bool], None] = lambda _delay, _inbound: None
         self._options = options
@@ -114,12 +115,19 @@ class Process:
             "live": int(self.state == "LIVE"),
             "state": STATES[self.state],
             "total_connections": self.engine.active_connections(),
+            "days_until_first_cert_expiring": self._days_until_first_cert_expiring(),
             **{f"memory_{name}": value for name, value in memory_usage().items()},
         }
         for name, value in gauges.items():
             self.engine.gauge_set(f"server.{name}", value)
         if self._loaded.bootstrap.stats_flush_on_admin:
             self.engine.flush_stats()
+
+    def _days_until_first_cert_expiring(self) -> int:
+        expires = self.engine.first_expiry()
+        if expires is None:
+            return NO_CERTIFICATE
+        return max(0, int(expires - time.time())) // 86_400
 
     def flush_stats(self) -> None:
         """What happens every stats_flush_interval."""
@@ -163,7 +171,10 @@ class Process:
             for one in self._loaded.resources():
                 stored = Stored(one.name, _body(one.kind, one.payload), self._last_updated)
                 self._resources.setdefault(one.kind, []).append(stored)
-        return self._resources.get(kind, [])
+        found = self._resources.get(kind, [])
+        if kind == "secret" and self.secrets is not None:
+            return [*found, *self.secrets.stored()]
+        return found
 
     def fail_health_check(self, failed: bool) -> None:
         """Health checks fail (and the state is DRAINING) until this is called with False."""

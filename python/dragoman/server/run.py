@@ -13,12 +13,13 @@ from typing import Any
 from dragoman.admin import listen
 from dragoman.admin.access import Access
 from dragoman.admin.access_log import AccessLog, paths_of
-from dragoman.config import Loaded, message_to_dict, render_text
+from dragoman.config import Loaded, message_to_dict, render_text, wanted
 from dragoman.errors import ConfigError
 from dragoman.server import startup
 from dragoman.server.logs import Logs
 from dragoman.server.options import DEFAULT_LOG_FORMAT, Options
 from dragoman.server.process import Admin, Process
+from dragoman.server.secrets import Secrets
 from dragoman.server.trouble import StartError, cannot_bind, cannot_open
 
 _log = logging.getLogger("dragoman.main")
@@ -53,7 +54,10 @@ def _open_logs(options: Options) -> Logs:
 
 
 def _validate(options: Options, _logs: Logs) -> int:
-    startup.check(options, _load(options))
+    loaded = _load(options)
+    startup.check(options, loaded)
+    for diagnostic in startup.check_secrets(options, loaded):
+        _log.warning("%s", diagnostic)
     sys.stdout.write(f"configuration '{options.config_path}' OK\n")
     return 0
 
@@ -104,6 +108,7 @@ def _start(options: Options, logs: Logs) -> tuple[Process, Admin | None]:
     node = startup.node_of(options, loaded.bootstrap)
     process = Process(options, loaded, startup.make_engine(options, node), logs, node)
     startup.publish(process.engine, loaded)
+    process.secrets = Secrets(wanted(loaded.bootstrap), process.engine)
     process.initializing()
     return process, admin
 

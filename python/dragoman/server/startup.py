@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dragoman._core import BindError, Engine, PublishError
-from dragoman.config import Diagnostic, Loaded, load_bootstrap, message_to_dict
+from dragoman.config import Diagnostic, Loaded, load_bootstrap, message_to_dict, wanted
+from dragoman.config.diagnostics import WARNING
 from dragoman.errors import ConfigError
 from dragoman.server.options import Options
+from dragoman.server.secrets import examine
 from dragoman.server.trouble import StartError, cannot_bind
 
 _log = logging.getLogger("dragoman.config")
@@ -77,13 +79,23 @@ def check(options: Options, loaded: Loaded) -> None:
         raise _refused(loaded, error) from None
 
 
+def check_secrets(options: Options, loaded: Loaded) -> list[Diagnostic]:
+    """What is wrong with secrets in files, as warnings: the proxy starts without them."""
+    found: list[Diagnostic] = []
+    for one in wanted(loaded.bootstrap):
+        engine = make_engine(options, node_of(options, loaded.bootstrap))
+        found += examine(one, engine.check)[1]
+    return [one._replace(severity=WARNING) for one in found]
+
+
 def diagnose(options: Options) -> list[Diagnostic]:
     """Everything there is to say about the configuration: faults and warnings."""
     loaded = _read(options)
-    if loaded.ok:
-        with suppress(ConfigError):
-            check(options, loaded)
-    return loaded.diagnostics
+    if not loaded.ok:
+        return loaded.diagnostics
+    with suppress(ConfigError):
+        check(options, loaded)
+    return loaded.diagnostics + check_secrets(options, loaded)
 
 
 def _read(options: Options) -> Loaded:

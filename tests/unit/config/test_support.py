@@ -122,7 +122,7 @@ def test_nothing_is_said_about_what_is_below_something_refused(load: Load) -> No
     "text",
     [
         with_manager("tracing: {}"),
-        with_manager("codec_type: HTTP2"),
+        with_manager("codec_type: HTTP3"),
         with_cluster("type: EDS"),
         bootstrap(listener(more=", access_log: [{name: a}]")),
         bootstrap(more="dynamic_resources: {}"),

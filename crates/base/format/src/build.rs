@@ -64,6 +64,8 @@ fn bare(name: &str) -> Op {
         "RESPONSE_TX_DURATION" => Op::Span(Span::ResponseTx),
         "ROUTE_NAME" => Op::RouteName,
         "STREAM_ID" => Op::StreamId,
+        "TLS_JA3_FINGERPRINT" => Op::Fingerprint { ja4: false },
+        "TLS_JA4_FINGERPRINT" => Op::Fingerprint { ja4: true },
         "UNIQUE_ID" => Op::UniqueId,
         "UPSTREAM_CLUSTER" => Op::UpstreamCluster,
         "UPSTREAM_CLUSTER_RAW" => Op::UpstreamClusterRaw,

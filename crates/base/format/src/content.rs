@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dragoman_types::grpc::is_grpc;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Facts, Headers, id};
 
@@ -109,7 +110,12 @@ fn sanitized(name: &str) -> Cow<'_, str> {
 
 impl ServerName {
     pub(crate) fn write(self, facts: &Facts<'_>, out: &mut Vec<u8>) -> Wrote {
-        let asked = facts.connection.server_name.as_deref().map(sanitized);
+        let asked = facts
+            .connection
+            .hello
+            .as_ref()
+            .and_then(|hello| hello.server_name.as_deref())
+            .map(sanitized);
         let asked = asked.as_deref().map(str::as_bytes);
         let host = || self.origin.pick(facts, id::X_ENVOY_ORIGINAL_HOST, id::AUTHORITY);
         let value = match self.order {
@@ -149,11 +155,6 @@ const GRPC: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
-fn is_grpc(facts: &Facts<'_>) -> bool {
-    let kind = facts.request.and_then(|r| r.headers.get(id::CONTENT_TYPE)).unwrap_or_default();
-    kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
-}
-
 /// From the trailers, else the head, else what the response code stands for.
 fn grpc_code(facts: &Facts<'_>) -> Option<i64> {
     let stated = facts
@@ -175,7 +176,7 @@ fn grpc_code(facts: &Facts<'_>) -> Option<i64> {
 }
 
 pub(crate) fn grpc_status(form: GrpcForm, facts: &Facts<'_>, out: &mut Vec<u8>) -> Wrote {
-    if !is_grpc(facts) {
+    if !facts.request.is_some_and(|request| is_grpc(&request.headers)) {
         return Wrote::Nothing;
     }
     let Some(code) = grpc_code(facts) else { return Wrote::Nothing };

@@ -166,7 +166,7 @@ impl Scenario {
             local: loopback(21900),
             listener: "lst".into(),
             accepted_at,
-            server_name: None,
+            hello: None,
             chain: "chain".into(),
             tls: None,
         };

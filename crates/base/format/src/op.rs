@@ -91,6 +91,9 @@ pub(crate) enum Op {
     QueryParam(Box<[u8]>),
     QueryParams,
     ServerName(ServerName),
+    Fingerprint {
+        ja4: bool,
+    },
     UniqueId,
     LogType,
     Coalesce(Box<[Step]>),
@@ -220,6 +223,13 @@ impl Op {
             Op::UpstreamClusterRaw => name(facts.cluster_raw, out),
             Op::FilterChain => name(Some(&facts.connection.chain), out),
             Op::Listener => name(Some(&facts.connection.listener), out),
+            Op::Fingerprint { ja4 } => {
+                let hello = facts.connection.hello.as_ref();
+                name(
+                    hello.and_then(|hello| if *ja4 { &hello.ja4 } else { &hello.ja3 }.as_deref()),
+                    out,
+                )
+            }
             Op::StreamId => text(query::request_id(facts), out),
             Op::UniqueId => unique_id(out),
             Op::LogType => name(Some(scratch.log_type.as_str()), out),

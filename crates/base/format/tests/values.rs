@@ -20,7 +20,7 @@ fn connection(remote: &str) -> Connection {
         local: address("[::1]:80"),
         listener: "l".into(),
         accepted_at: Moment::START,
-        server_name: None,
+        hello: None,
         chain: "".into(),
         tls: None,
     }

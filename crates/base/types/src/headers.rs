@@ -112,37 +112,52 @@ pub fn line_of(id: HeaderId, value: &[u8]) -> Vec<u8> {
     [id.line_start(), value, b"\r\n"].concat()
 }
 
-/// Lines that were copied into a table as one block, to be taken in one by one.
+/// Lines that are copied into a table as one block once all of them were looked at. A block that isn't
+/// finished leaves the table empty.
 #[derive(Debug)]
 pub struct Block<'h> {
     headers: &'h mut Headers,
+    /// Where the block will be, and which field is its first.
     at: usize,
+    first: usize,
+    /// Where it begins in the reader's bytes.
+    start: usize,
+    finished: bool,
 }
 
 impl Block<'_> {
-    /// Takes in the line that begins at `name` in the block: `name_len` bytes, `": "`, a value of
-    /// `value_len` bytes at `value`, CRLF. The name may be in any case. Gives its id (`host` for
-    /// `:authority`).
+    /// Takes in a line that begins at `name` of the reader's bytes: the name, in any case, of `id`
+    /// (`host` stands for `:authority`), `": "`, a value of `value_len` bytes at `value`, CRLF.
     #[inline]
-    pub fn line(
-        &mut self,
-        name: usize,
-        name_len: usize,
-        value: usize,
-        value_len: usize,
-    ) -> HeaderId {
-        let line = self.at + name;
-        let text = &mut self.headers.arena[line..line + name_len];
-        make_lower(text);
-        let found = HeaderId::of_lower(text);
-        let id = if found == id::HOST { id::AUTHORITY } else { found };
+    pub fn line(&mut self, id: HeaderId, name: usize, value: usize, value_len: usize) {
+        let id = if id == id::HOST { id::AUTHORITY } else { id };
         self.headers.insert(Entry {
             id,
-            line: line as u32,
-            value: (self.at + value) as u32,
+            line: (self.at + name - self.start) as u32,
+            value: (self.at + value - self.start) as u32,
             value_len: value_len as u32,
         });
-        found
+    }
+
+    /// Copies the lines.
+    #[inline]
+    pub fn finish(mut self, lines: &[u8]) {
+        self.finished = true;
+        let Headers { arena, entries, .. } = &mut *self.headers;
+        arena.extend_from_slice(lines);
+        for entry in &entries[self.first..] {
+            if let Some(name) = arena.get_mut(entry.line as usize..entry.value as usize - 2) {
+                make_lower(name);
+            }
+        }
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.headers.clear();
+        }
     }
 }
 
@@ -209,10 +224,9 @@ impl Headers {
 
     #[inline]
     fn insert(&mut self, entry: Entry) {
-        if self.present.has(entry.id) {
-            self.repeated.insert(entry.id);
-        }
-        self.present.insert(entry.id);
+        let own = IdSet::of(&[entry.id]);
+        self.repeated = self.repeated.union(self.present.intersection(own));
+        self.present = self.present.union(own);
         self.entries.push(entry);
     }
 
@@ -279,11 +293,11 @@ impl Headers {
         }
     }
 
-    /// Copies lines of HTTP/1 as they are; [`Block::line`] then says where each one is.
-    pub fn adopt_block(&mut self, lines: &[u8]) -> Block<'_> {
-        let at = self.arena.len();
-        self.arena.extend_from_slice(lines);
-        Block { headers: self, at }
+    /// Begins a block of lines; `start`: where they begin in the bytes by which [`Block::line`] counts.
+    #[inline]
+    pub fn block(&mut self, start: usize) -> Block<'_> {
+        let (at, first) = (self.arena.len(), self.entries.len());
+        Block { headers: self, at, first, start, finished: false }
     }
 
     /// Appends a field whose name may be in any case.
@@ -337,7 +351,9 @@ impl Headers {
             Name::Other(text) => (id::OTHER, text),
         };
         self.entries[first] = self.store(id, text, value);
-        self.remove_after(first + 1, name);
+        if id == id::OTHER || self.repeated.has(id) {
+            self.remove_after(first + 1, name);
+        }
     }
 
     /// Joins `value` to the first field of this name with `separator`, or appends a field.
@@ -372,7 +388,10 @@ impl Headers {
     pub fn remove<'a>(&mut self, name: impl Into<Name<'a>>) -> bool {
         let name = name.into();
         let Some(first) = self.position(name) else { return false };
-        self.remove_after(first, name);
+        match name {
+            Name::Id(id) if !self.repeated.has(id) => drop(self.entries.remove(first)),
+            _ => self.remove_after(first, name),
+        }
         if let Name::Id(id) = name {
             self.present.take(id);
         }
@@ -491,13 +510,14 @@ mod tests {
 
     #[test]
     fn lines_that_follow_each_other_are_read_as_they_came() {
-        let text = b"Host: a\r\nX-Y: z\r\nAccept: b\r\n\r\n";
+        let text = b"Host: a\r\nX-Y: z\r\nAccept: b\r\n";
         let mut h = Headers::new();
         h.append(id::METHOD, b"GET");
-        let mut block = h.adopt_block(text);
-        block.line(0, 4, 6, 1);
-        block.line(9, 3, 14, 1);
-        block.line(17, 6, 25, 1);
+        let mut block = h.block(100);
+        block.line(id::HOST, 100, 106, 1);
+        block.line(id::OTHER, 109, 114, 1);
+        block.line(id::ACCEPT, 117, 125, 1);
+        block.finish(text);
         assert_eq!(h.get(id::AUTHORITY), Some(&b"a"[..]));
         assert_eq!(h.get(&b"x-y"[..]), Some(&b"z"[..]));
         h.append(id::DATE, b"now");
@@ -512,6 +532,14 @@ mod tests {
         h.remove(&b"x-y"[..]);
         assert_eq!(text(&h, id::DATE), "host: a\r\naccept: b\r\nx-b: c\r\n");
         assert_eq!(text(&Headers::new(), id::DATE), "");
+    }
+
+    #[test]
+    fn a_block_that_is_not_finished_leaves_nothing() {
+        let mut h = Headers::new();
+        h.append(id::METHOD, b"GET");
+        h.block(0).line(id::HOST, 0, 6, 1);
+        assert!(h.is_empty() && h.get(id::AUTHORITY).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod fault;
 pub mod flags;
+pub mod grpc;
 pub mod head;
 pub mod header_id;
 pub mod headers;
@@ -23,4 +24,4 @@ pub use id_set::IdSet;
 pub use moment::Moment;
 pub use priority::Priority;
 pub use reply::LocalReply;
-pub use stream::{Connection, Details, Facts, Phases, StreamInfo};
+pub use stream::{Connection, Details, Facts, Hello, Phases, StreamInfo};

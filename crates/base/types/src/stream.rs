@@ -32,12 +32,21 @@ pub struct Connection {
     /// The listener's name.
     pub listener: Arc<str>,
     pub accepted_at: Moment,
-    /// What the tls_inspector found of the name that the client asks for.
-    pub server_name: Option<Box<str>>,
+    /// What the tls_inspector found; `None`: nothing. Boxed: most connections have none.
+    pub hello: Option<Box<Hello>>,
     /// The filter chain's name; may be empty.
     pub chain: Arc<str>,
     /// `None`: plain bytes.
     pub tls: Option<Box<Tls>>,
+}
+
+/// What a client's first bytes of TLS say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Hello {
+    /// The name that it asks for.
+    pub server_name: Option<Box<str>>,
+    pub ja3: Option<Box<str>>,
+    pub ja4: Option<Box<str>>,
 }
 
 /// Times at which a request passed the edges between its phases. `None`: not reached.
@@ -105,6 +114,8 @@ pub struct StreamInfo {
     /// The locally made body.
     pub local_reply_body: Option<Cow<'static, str>>,
     pub health_check: bool,
+    /// It came as a gRPC call, whatever filters have made of it.
+    pub grpc: bool,
 }
 
 impl StreamInfo {
@@ -139,6 +150,7 @@ impl StreamInfo {
             cause: None,
             local_reply_body: None,
             health_check: false,
+            grpc: false,
         }
     }
 

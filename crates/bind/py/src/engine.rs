@@ -141,6 +141,10 @@ impl Engine {
         py.detach(|| self.0.reopen_logs());
     }
 
+    fn first_expiry(&self, py: Python<'_>) -> Option<i64> {
+        py.detach(|| self.0.first_expiry())
+    }
+
     fn flush_stats(&self, py: Python<'_>) {
         py.detach(|| self.0.flush_stats());
     }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use dragoman_proto::http2::Http2Options;
 use dragoman_proto::pb::envoy::config::cluster::v3 as pb;
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::extensions::upstreams::http::v3 as upstreams;
@@ -12,8 +13,22 @@ use dragoman_types::Faults;
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// Which version is spoken to a cluster's hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UpstreamProtocol {
+    #[default]
+    Http1,
+    Http2,
+    /// What the host picks by ALPN (`auto_config`).
+    Auto,
+    /// The client's (`use_downstream_protocol_config`).
+    Downstream,
+}
+
 #[derive(Clone, Debug)]
 pub struct UpstreamHttp {
+    pub protocol: UpstreamProtocol,
+    pub http2: Http2Options,
     /// A connection that served nothing for so long is closed; `None` = never.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
@@ -29,6 +44,8 @@ pub struct UpstreamHttp {
 impl Default for UpstreamHttp {
     fn default() -> UpstreamHttp {
         UpstreamHttp {
+            protocol: UpstreamProtocol::Http1,
+            http2: Http2Options::default(),
             idle_timeout: Some(Duration::from_secs(3600)),
             max_connection_duration: None,
             max_requests_per_connection: 0,
@@ -52,6 +69,17 @@ impl UpstreamHttp {
         http.apply_common(cluster.common_http_protocol_options.as_ref());
         #[allow(deprecated)]
         http.apply_http1(cluster.http_protocol_options.as_ref());
+        #[allow(deprecated)]
+        if let Some(options) = &cluster.http2_protocol_options {
+            http.protocol = UpstreamProtocol::Http2;
+            http.apply_http2("http2_protocol_options", Some(options), faults);
+        }
+        #[allow(deprecated)]
+        if cluster.protocol_selection()
+            == pb::cluster::ClusterProtocolSelection::UseDownstreamProtocol
+        {
+            http.protocol = UpstreamProtocol::Downstream;
+        }
         for (name, any) in &cluster.typed_extension_protocol_options {
             faults.field(&format!("typed_extension_protocol_options[{name}]"), |faults| {
                 if name == OPTIONS {
@@ -70,16 +98,43 @@ impl UpstreamHttp {
         self.apply_common(options.common_http_protocol_options.as_ref());
         match options.upstream_protocol_options {
             Some(Upstream::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
-                Some(ProtocolConfig::HttpProtocolOptions(http1)) => self.apply_http1(Some(&http1)),
+                Some(ProtocolConfig::HttpProtocolOptions(http1)) => {
+                    self.protocol = UpstreamProtocol::Http1;
+                    self.apply_http1(Some(&http1));
+                }
+                Some(ProtocolConfig::Http2ProtocolOptions(http2)) => {
+                    self.protocol = UpstreamProtocol::Http2;
+                    let field = "explicit_http_config.http2_protocol_options";
+                    self.apply_http2(field, Some(&http2), faults);
+                }
                 None => {}
                 Some(_) => faults.add_at(
                     "explicit_http_config",
                     "unsupported",
-                    "only http_protocol_options (HTTP/1.1) is supported upstream",
+                    "HTTP/3 isn't spoken to hosts yet",
                 ),
             },
+            Some(Upstream::AutoConfig(auto)) => {
+                self.protocol = UpstreamProtocol::Auto;
+                self.apply_http1(auto.http_protocol_options.as_ref());
+                let http2 = auto.http2_protocol_options.as_ref();
+                self.apply_http2("auto_config.http2_protocol_options", http2, faults);
+                if auto.http3_protocol_options.is_some() {
+                    let why = "HTTP/3 isn't spoken to hosts yet";
+                    faults.add_at("auto_config.http3_protocol_options", "unsupported", why);
+                }
+            }
+            Some(Upstream::UseDownstreamProtocolConfig(same)) => {
+                self.protocol = UpstreamProtocol::Downstream;
+                self.apply_http1(same.http_protocol_options.as_ref());
+                let field = "use_downstream_protocol_config.http2_protocol_options";
+                self.apply_http2(field, same.http2_protocol_options.as_ref(), faults);
+                if same.http3_protocol_options.is_some() {
+                    let field = "use_downstream_protocol_config.http3_protocol_options";
+                    faults.add_at(field, "unsupported", "HTTP/3 isn't spoken to hosts yet");
+                }
+            }
             None => {}
-            Some(_) => faults.add("unsupported", "only explicit_http_config is supported"),
         }
     }
 
@@ -96,6 +151,17 @@ impl UpstreamHttp {
         }
         if let Some(max) = &common.max_response_headers_kb {
             self.max_response_headers_bytes = (max.value as usize) << 10;
+        }
+    }
+
+    fn apply_http2(
+        &mut self,
+        field: &str,
+        http2: Option<&core::Http2ProtocolOptions>,
+        faults: &mut Faults,
+    ) {
+        if let Some(http2) = http2 {
+            self.http2 = faults.field(field, |faults| Http2Options::compile(http2, faults));
         }
     }
 

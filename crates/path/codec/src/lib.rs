@@ -2,3 +2,7 @@
 //! One folder a protocol. Whatever a peer sends is either understood in exactly one way or refused.
 
 pub mod h1;
+pub mod h2;
+mod message;
+
+pub use message::{Framing, Limits, Request, Response};

@@ -3,7 +3,10 @@
 //!
 //! Life of a filter: compiled once from its message ([`CompileFilter`]), frozen, shared by all
 //! workers; asked once a request. It keeps nothing about a request: what the way back needs to know
-//! is read off the request, which it gets again.
+//! is read off the request, which it gets again. One that looks at bodies, or has to keep something,
+//! has a [`StreamFilter`] in each request that concerns it.
+
+mod stream;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,6 +14,8 @@ use std::sync::Arc;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_stats::{Group, Registry, Shard};
 use dragoman_types::{Connection, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo};
+
+pub use stream::{Hold, StreamFilter, Streams};
 
 /// What surrounds a request.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +25,8 @@ pub struct Surroundings<'a> {
     pub worker: usize,
     /// `--service-cluster`, or the node's cluster.
     pub service_cluster: &'a str,
+    /// The route's, as statistics know it; empty where there is none.
+    pub cluster: &'a str,
     /// `/healthcheck/fail` was called.
     pub health_failed: bool,
 }
@@ -39,6 +46,17 @@ pub trait HttpFilter: Send + Sync + Debug {
     ) -> Result<(), LocalReply> {
         let _ = (request, info, around);
         Ok(())
+    }
+
+    /// The filter's own part in the request, asked for after [`HttpFilter::request`]; it may change the
+    /// head too. Default: none, which costs nothing.
+    fn stream(
+        &self,
+        request: &mut RequestHead,
+        around: &Surroundings<'_>,
+    ) -> Option<Box<dyn StreamFilter>> {
+        let _ = (request, around);
+        None
     }
 
     /// When the response's head is about to be written, the last filter first; for local replies
@@ -95,17 +113,40 @@ impl Chain {
         request: &mut RequestHead,
         info: &mut StreamInfo,
         around: &Surroundings<'_>,
+        streams: &mut Streams,
     ) -> Result<(), LocalReply> {
-        self.0.iter().try_for_each(|filter| filter.request(request, info, around))
+        for (place, filter) in self.0.iter().enumerate() {
+            filter.request(request, info, around)?;
+            if let Some(stream) = filter.stream(request, around) {
+                streams.add(place, stream);
+            }
+        }
+        Ok(())
     }
 
-    /// Lets each filter edit the response, the last one first.
+    /// Lets each filter edit the response, the last one first; `bare`: it has no body. Says whether it
+    /// waits for its body.
     pub fn response(
         &self,
         response: &mut ResponseHead,
         request: &RequestHead,
         around: &Surroundings<'_>,
-    ) {
-        self.0.iter().rev().for_each(|filter| filter.response(response, request, around));
+        streams: Option<&mut Streams>,
+        bare: bool,
+    ) -> Hold {
+        let Some(streams) = streams else {
+            self.0.iter().rev().for_each(|filter| filter.response(response, request, around));
+            return Hold::Nothing;
+        };
+        let mut held = Hold::Nothing;
+        for (place, filter) in self.0.iter().enumerate().rev() {
+            filter.response(response, request, around);
+            let hold = streams.of(place).map(|stream| stream.response(response, bare));
+            if let Some(hold @ Hold::Body(_)) = hold {
+                streams.hold(place);
+                held = hold;
+            }
+        }
+        held
     }
 }

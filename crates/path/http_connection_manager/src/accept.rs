@@ -4,6 +4,7 @@
 //! (the head is emptied) and the answer carries the status' own phrase. The later ones are the
 //! connection manager's: they answer with an empty body.
 
+use dragoman_types::grpc::is_grpc;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{
     Connection, Flags, HeaderId, IdSet, LocalReply, RequestHead, StreamInfo, Version, id,
@@ -88,6 +89,7 @@ impl Config {
         scratch: &mut Scratch,
     ) -> Result<Accepted, LocalReply> {
         info.version = Some(head.version);
+        info.grpc = is_grpc(&head.headers);
         let mut seen = Seen::in_request(&head.headers);
         let mut accepted = Accepted::default();
         if let Err(reply) = self.as_codec(head, arrival, &mut seen, &mut accepted, scratch) {
@@ -124,7 +126,8 @@ impl Config {
         accepted.dropped_underscores = self.underscores(head)?;
         join_repeated(&mut head.headers, seen.twice, JOINED, &mut scratch.a);
         if !http1 {
-            accepted.upgrade = connect;
+            // Only an extended CONNECT has the field.
+            accepted.upgrade = connect || seen.any.has(id::UPGRADE);
             return Ok(());
         }
         if seen.any.has(id::CONNECTION) {
@@ -275,7 +278,7 @@ impl Config {
             }
             Ok(Outcome::Redirect) => {
                 head.headers.set(id::PATH, a);
-                if is_grpc(head) {
+                if is_grpc(&head.headers) {
                     return refuse("gRPC isn't redirected");
                 }
                 let cause = "path_with_escaped_slashes_action is UNESCAPE_AND_REDIRECT";
@@ -333,12 +336,6 @@ fn by_codec(status: u16, details: &'static str) -> LocalReply {
         _ => "Bad Request",
     };
     LocalReply::new(status, details).body(body).flags(Flags::DOWNSTREAM_PROTOCOL_ERROR).close()
-}
-
-/// `content-type: application/grpc` or `application/grpc+…`.
-pub(crate) fn is_grpc(head: &RequestHead) -> bool {
-    let value = head.headers.get(id::CONTENT_TYPE).unwrap_or_default();
-    matches!(value.strip_prefix(b"application/grpc"), Some([] | [b'+', ..]))
 }
 
 /// Fields that [`Config::mutate`] takes off by what they are.

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use dragoman_proto::http2::Http2Options;
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3 as proto;
@@ -105,6 +106,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub http1: Http1Options,
+    pub http2: Http2Options,
     pub server: ServerHeader,
     /// The line of the `server` field.
     pub server_line: Box<[u8]>,
@@ -168,6 +170,7 @@ impl Config {
                 bool_or(m.stream_error_on_invalid_http_message.as_ref(), false),
             ),
             http1: faults.field("http_protocol_options", |faults| http1_options(&http1, faults)),
+            http2: http2_options(m, faults),
             client: client_address(m, faults),
             scheme_match_upstream: m
                 .scheme_header_transformation
@@ -279,6 +282,12 @@ fn http1_options(m: &core::Http1ProtocolOptions, faults: &mut Faults) -> Http1Op
         enable_trailers: m.enable_trailers,
         proper_case,
     }
+}
+
+fn http2_options(m: &HttpConnectionManager, faults: &mut Faults) -> Http2Options {
+    m.http2_protocol_options.as_ref().map_or_else(Http2Options::default, |http2| {
+        faults.field("http2_protocol_options", |faults| Http2Options::compile(http2, faults))
+    })
 }
 
 fn client_address(m: &HttpConnectionManager, faults: &mut Faults) -> ClientAddressRules {

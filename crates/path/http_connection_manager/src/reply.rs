@@ -12,7 +12,6 @@ use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_man
 use dragoman_types::headers::Name;
 use dragoman_types::{Facts, Faults, LocalReply, ResponseHead, StreamInfo, id};
 
-use crate::accept::is_grpc;
 use crate::config::Config;
 use crate::grpc;
 use crate::reply_headers::Additions;
@@ -180,7 +179,7 @@ impl Config {
             self.replies.rewrite(reply, facts, format, out, body)
         };
         let head = facts.request.is_some_and(|request| request.is_head());
-        if facts.request.is_some_and(is_grpc) {
+        if facts.info.grpc {
             grpc::shape(reply, head, out, body);
             return;
         }

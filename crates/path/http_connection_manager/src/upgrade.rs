@@ -39,7 +39,7 @@ pub(crate) fn compile(
 /// What a request wants to become; only for requests accepted with `upgrade`.
 pub fn upgrade_kind(head: &RequestHead) -> &[u8] {
     match head.method() {
-        b"CONNECT" => head.headers.get(id::PROTOCOL).unwrap_or(b"CONNECT"),
+        b"CONNECT" => b"CONNECT",
         _ => head.headers.get(id::UPGRADE).unwrap_or_default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The connection pool of one host on one worker: decides who gets which connection. The caller
-//! does the connecting, and owns the connections in use. HTTP/1 only: a connection serves one
-//! request at a time.
+//! does the connecting, and owns the connections in use. A connection serves one request at a time, or
+//! it is the caller's to share among several: then the pool only knows that it is open, and who waits.
 //!
 //! Laws: a request takes the most recently used idle connection; it opens one only if the cluster's
 //! limit allows, or the host has none at all; otherwise it waits in line. Opening counts as waiting. A connection that comes
@@ -22,59 +22,63 @@ pub struct Room {
 
 /// How a request gets its connection.
 #[derive(Debug)]
-pub enum Acquired<C> {
+pub enum Acquired<C, S> {
     /// This one; it was used before.
     Idle(Box<C>),
     /// Open one, then call [`Pool::closed`] when it's gone.
     Connect,
     /// Wait for one.
-    Wait(Waiter<C>),
+    Wait(Waiter<C, S>),
     /// Too many wait already.
     Overflow,
 }
 
 #[derive(Debug)]
-enum Slot<C> {
+enum Slot<C, S> {
     Waiting(Option<Waker>),
-    Given(Grant<C>),
+    Given(Grant<C, S>),
     Gone,
 }
 
 /// What a waiting request is given.
 #[derive(Debug)]
-pub enum Grant<C> {
+pub enum Grant<C, S> {
     Idle(Box<C>),
+    /// A share of a connection that others use too.
+    Shared(S),
     /// A place for a new connection came free.
     Connect,
+    /// The connection that was to be shared could not be opened.
+    Failed,
 }
 
 #[derive(Debug)]
-struct Inner<C> {
+struct Inner<C, S> {
     /// Boxed, as connections go from hand to hand.
     idle: Vec<Box<C>>,
-    line: VecDeque<Rc<RefCell<Slot<C>>>>,
+    line: VecDeque<Rc<RefCell<Slot<C, S>>>>,
     /// Connections that exist: idle, in use, or being opened.
     open: usize,
 }
 
 /// One host's connections on one worker.
 #[derive(Debug)]
-pub struct Pool<C>(Rc<RefCell<Inner<C>>>);
+pub struct Pool<C, S>(Rc<RefCell<Inner<C, S>>>);
 
-impl<C> Default for Pool<C> {
+impl<C, S> Default for Pool<C, S> {
     fn default() -> Self {
         Pool(Rc::new(RefCell::new(Inner { idle: Vec::new(), line: VecDeque::new(), open: 0 })))
     }
 }
 
-impl<C> Pool<C> {
+impl<C, S> Pool<C, S> {
     /// Asks for a connection. `alive` judges idle ones; dead ones are handed to `discard`.
     pub fn acquire(
         &self,
         room: impl FnOnce() -> Room,
         alive: impl Fn(&mut C) -> bool,
         mut discard: impl FnMut(Box<C>),
-    ) -> Acquired<C> {
+    ) -> Acquired<C, S> {
         let mut inner = self.0.borrow_mut();
         while let Some(mut connection) = inner.idle.pop() {
             if alive(&mut connection) {
@@ -105,6 +109,33 @@ impl<C> Pool<C> {
     /// A connection is free again.
     pub fn release(&self, connection: Box<C>) {
         self.0.borrow_mut().hand_over(Grant::Idle(connection));
+    }
+
+    /// Hands out shares of a connection to those in line, for as long as `share` gives any.
+    pub fn share(&self, mut share: impl FnMut() -> Option<S>) {
+        while self.has_line() {
+            let Some(share) = share() else { return };
+            let unwanted = self.0.borrow_mut().hand_over(Grant::Shared(share));
+            drop(unwanted);
+        }
+    }
+
+    /// The connection that all in line waited for serves one request at a time: each may open one of its
+    /// own, as far as `may_connect` allows.
+    pub fn spread(&self, mut may_connect: impl FnMut() -> bool) {
+        while self.has_line() && may_connect() {
+            let mut inner = self.0.borrow_mut();
+            inner.open += 1;
+            inner.hand_over(Grant::Connect);
+        }
+    }
+
+    /// The connection that all in line waited for could not be opened.
+    pub fn fail_line(&self) {
+        let mut inner = self.0.borrow_mut();
+        for _ in 0..inner.line.len() {
+            inner.hand_over(Grant::Failed);
+        }
     }
 
     /// Whether requests wait for a connection: one that is released goes to the first of them.
@@ -143,9 +174,9 @@ impl<C> Pool<C> {
     }
 }
 
-impl<C> Inner<C> {
-    /// Gives to the first in line who still waits, else keeps.
-    fn hand_over(&mut self, grant: Grant<C>) {
+impl<C, S> Inner<C, S> {
+    /// Gives to the first in line who still waits, else keeps. A share that nobody wants is given back.
+    fn hand_over(&mut self, grant: Grant<C, S>) -> Option<S> {
         while let Some(slot) = self.line.pop_front() {
             let waker = match &mut *slot.borrow_mut() {
                 Slot::Waiting(waker) => waker.take(),
@@ -155,26 +186,29 @@ impl<C> Inner<C> {
             if let Some(waker) = waker {
                 waker.wake();
             }
-            return;
+            return None;
         }
         match grant {
             Grant::Idle(connection) => self.idle.push(connection),
+            Grant::Shared(share) => return Some(share),
             Grant::Connect => self.open -= 1,
+            Grant::Failed => {}
         }
+        None
     }
 }
 
 /// A place in line. Dropping it leaves the line; what was given already goes to the next.
 #[derive(Debug)]
-pub struct Waiter<C> {
-    slot: Rc<RefCell<Slot<C>>>,
-    pool: Rc<RefCell<Inner<C>>>,
+pub struct Waiter<C, S> {
+    slot: Rc<RefCell<Slot<C, S>>>,
+    pool: Rc<RefCell<Inner<C, S>>>,
 }
 
-impl<C> Future for Waiter<C> {
-    type Output = Grant<C>;
+impl<C, S> Future for Waiter<C, S> {
+    type Output = Grant<C, S>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Grant<C>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Grant<C, S>> {
         let mut slot = self.slot.borrow_mut();
         match std::mem::replace(&mut *slot, Slot::Gone) {
             Slot::Given(grant) => Poll::Ready(grant),
@@ -186,11 +220,13 @@ impl<C> Future for Waiter<C> {
     }
 }
 
-impl<C> Drop for Waiter<C> {
+impl<C, S> Drop for Waiter<C, S> {
     fn drop(&mut self) {
         let left = std::mem::replace(&mut *self.slot.borrow_mut(), Slot::Gone);
         if let Slot::Given(grant) = left {
-            self.pool.borrow_mut().hand_over(grant);
+            let unwanted = self.pool.borrow_mut().hand_over(grant);
+            // Not within the borrow: a share that ends may ask the pool who waits.
+            drop(unwanted);
         }
         self.pool.borrow_mut().line.retain(|slot| !Rc::ptr_eq(slot, &self.slot));
     }
@@ -203,11 +239,11 @@ mod tests {
     const FULL: Room = Room { may_connect: false, may_wait: true };
     const FREE: Room = Room { may_connect: true, may_wait: true };
 
-    fn acquire(pool: &Pool<u32>, room: Room) -> Acquired<u32> {
+    fn acquire(pool: &Pool<u32, char>, room: Room) -> Acquired<u32, char> {
         pool.acquire(|| room, |c| *c < 100, |_| {})
     }
 
-    fn poll(waiter: &mut Waiter<u32>) -> Poll<Grant<u32>> {
+    fn poll(waiter: &mut Waiter<u32, char>) -> Poll<Grant<u32, char>> {
         Pin::new(waiter).poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -259,5 +295,41 @@ mod tests {
         drop(third);
         pool.release(Box::new(7));
         assert_eq!(pool.counts(), (1, 1, 0));
+    }
+
+    #[test]
+    fn shares_go_to_those_in_line_and_unwanted_ones_end() {
+        let pool = Pool::default();
+        assert!(matches!(acquire(&pool, FULL), Acquired::Connect));
+        let (Acquired::Wait(mut first), Acquired::Wait(mut second), Acquired::Wait(mut third)) =
+            (acquire(&pool, FULL), acquire(&pool, FULL), acquire(&pool, FULL))
+        else {
+            panic!("all wait")
+        };
+        let mut shares = vec!['b', 'a'];
+        pool.share(|| shares.pop());
+        assert!(matches!(poll(&mut first), Poll::Ready(Grant::Shared('a'))));
+        assert!(matches!(poll(&mut second), Poll::Ready(Grant::Shared('b'))));
+        assert!(poll(&mut third).is_pending());
+        pool.fail_line();
+        assert!(matches!(poll(&mut third), Poll::Ready(Grant::Failed)));
+        pool.share(|| panic!("nobody waits"));
+        assert_eq!(pool.counts(), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_line_for_a_connection_that_cannot_be_shared_spreads() {
+        let pool = Pool::default();
+        assert!(matches!(acquire(&pool, FULL), Acquired::Connect));
+        let (Acquired::Wait(mut first), Acquired::Wait(mut second)) =
+            (acquire(&pool, FULL), acquire(&pool, FULL))
+        else {
+            panic!("both wait")
+        };
+        let mut places = 1;
+        pool.spread(|| std::mem::replace(&mut places, 0) > 0);
+        assert!(matches!(poll(&mut first), Poll::Ready(Grant::Connect)));
+        assert!(poll(&mut second).is_pending());
+        assert_eq!(pool.counts(), (2, 0, 1));
     }
 }

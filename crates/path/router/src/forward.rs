@@ -45,6 +45,16 @@ pub struct MaxStreamDuration {
     pub grpc_timeout_header_offset: Option<Duration>,
 }
 
+impl MaxStreamDuration {
+    /// The limit of a call that asks for `timeout` (zero: it's over at once); `None`: it doesn't ask, or
+    /// asking has no effect.
+    pub fn of_grpc(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let (asked, most) = (timeout?, self.grpc_timeout_header_max?);
+        let limit = if most.is_zero() { asked } else { asked.min(most) };
+        Some(limit.saturating_sub(self.grpc_timeout_header_offset.unwrap_or_default()))
+    }
+}
+
 /// Whether this route allows an upgrade, over what the connection manager says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upgrade {

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use dragoman_balancers::Builtins;
-use dragoman_cluster::{Cluster, Endpoints};
+use dragoman_cluster::{Cluster, Endpoints, UpstreamProtocol};
+use dragoman_proto::pb::envoy::config::core::v3::TransportSocket;
 use dragoman_router::RouteTable;
-use dragoman_transport::UpstreamTls;
+use dragoman_transport::tls::{Current, check_secret};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::{Fault, Faults};
 use indexmap::IndexMap;
 
-use crate::listener::ListenerPlan;
+use crate::listener::{self, ListenerPlan};
 use crate::network::{Means, NetworkPlan, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
 use crate::transport_socket;
@@ -20,9 +22,11 @@ use crate::transport_socket;
 pub(crate) struct Plan {
     pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
     /// By cluster; those without TLS are missing.
-    pub(crate) upstream_tls: IndexMap<String, Arc<UpstreamTls>>,
+    pub(crate) upstream_tls: IndexMap<String, Arc<Current<UpstreamTls>>>,
     pub(crate) routes: IndexMap<String, Arc<RouteTable>>,
     pub(crate) listeners: IndexMap<String, Arc<ListenerPlan>>,
+    /// What secrets that were fetched make anew, to be taken over with the plan.
+    pub(crate) renewals: Vec<Renewal>,
 }
 
 /// Compiles `next`, reusing from `plan` what `previous` had alike.
@@ -33,56 +37,143 @@ pub(crate) fn compile(
     means: &Means<'_>,
     faults: &mut Vec<ResourceFault>,
 ) -> Plan {
+    let step = Step { next, previous, plan };
     let mut out = Plan::default();
-    // What is made from a secret is made anew when any secret changes: they rarely do.
-    let secrets_same = next.secrets == previous.secrets;
-    for (name, message) in &next.clusters {
-        let assigned = next.endpoints.get(name);
-        let same = same(previous.clusters.get(name), Some(message))
-            && same(previous.endpoints.get(name), assigned)
-            && (secrets_same || message.transport_socket.is_none());
-        let kept = plan.clusters.get(name).filter(|_| same).cloned();
-        let kept = kept.map(|cluster| (cluster, plan.upstream_tls.get(name).cloned()));
-        let compiled = kept.or_else(|| {
-            gather(Kind::Cluster, name, faults, |f| {
-                let mut cluster = Cluster::compile(message, &Builtins, f)?;
-                if let Some(assigned) = assigned {
-                    cluster.endpoints = Endpoints::compile(assigned, false, f);
-                }
-                let tls = transport_socket::upstream(message.transport_socket.as_ref(), next, f);
-                Some((Arc::new(cluster), tls))
-            })
-        });
-        if let Some((cluster, tls)) = compiled {
-            out.clusters.insert(name.clone(), cluster);
-            out.upstream_tls.extend(tls.map(|tls| (name.clone(), tls)));
-        }
+    step.check_secrets(faults);
+    // Each context that uses a bad secret would say the same.
+    if !faults.is_empty() {
+        return out;
     }
-    for (name, message) in &next.routes {
-        let same = same(previous.routes.get(name), Some(message));
-        let kept = plan.routes.get(name).filter(|_| same).cloned();
-        let compiled = kept.or_else(|| {
-            gather(Kind::Route, name, faults, |f| Some(Arc::new(RouteTable::compile(message, f))))
-        });
-        if let Some(table) = compiled {
-            out.routes.insert(name.clone(), table);
-        }
-    }
-    for (name, message) in &next.listeners {
-        let has_tls = crate::listener::has_transport_socket(message);
-        let same = same(previous.listeners.get(name), Some(message)) && (secrets_same || !has_tls);
-        let kept = plan.listeners.get(name).filter(|_| same).cloned();
-        let compiled = kept.or_else(|| {
-            gather(Kind::Listener, name, faults, |f| {
-                crate::listener::compile(name, message, next, means, f).map(Arc::new)
-            })
-        });
-        if let Some(listener) = compiled {
-            out.listeners.insert(name.clone(), listener);
-        }
-    }
+    step.clusters(&mut out, faults);
+    step.routes(&mut out, faults);
+    step.listeners(&mut out, means, faults);
     check(&out, next, faults);
     out
+}
+
+/// From one version to the next.
+struct Step<'a> {
+    next: &'a Resources,
+    previous: &'a Resources,
+    plan: &'a Plan,
+}
+
+impl Step<'_> {
+    fn check_secrets(&self, faults: &mut Vec<ResourceFault>) {
+        for (key, secret) in &self.next.sds {
+            if !same(self.previous.sds.get(key), Some(secret)) {
+                gather(Kind::Sds, key, faults, |f| {
+                    check_secret(secret, f);
+                    Some(())
+                });
+            }
+        }
+    }
+
+    /// Static secrets change rarely: what is made from one is made anew when any of them has.
+    fn secrets_same(&self) -> bool {
+        self.next.secrets == self.previous.secrets
+    }
+
+    fn clusters(&self, out: &mut Plan, faults: &mut Vec<ResourceFault>) {
+        let (next, previous) = (self.next, self.previous);
+        let secrets_same = self.secrets_same();
+        for (name, message) in &next.clusters {
+            let assigned = next.endpoints.get(name);
+            let socket = message.transport_socket.as_ref();
+            let same = same(previous.clusters.get(name), Some(message))
+                && same(previous.endpoints.get(name), assigned)
+                && (secrets_same || socket.is_none());
+            let tls = self.plan.upstream_tls.get(name);
+            let kept = self.plan.clusters.get(name).filter(|_| same).cloned();
+            let kept = kept.map(|cluster| (cluster, tls.cloned()));
+            if let Some((_, Some(tls))) = &kept
+                && changed(socket, next, previous)
+            {
+                out.renewals.extend(gather(Kind::Cluster, name, faults, |f| {
+                    let fresh = transport_socket::upstream(socket, next, f)?;
+                    Some(Renewal::Upstream(tls.clone(), fresh))
+                }));
+            }
+            let compiled = kept.or_else(|| {
+                gather(Kind::Cluster, name, faults, |f| {
+                    let mut cluster = Cluster::compile(message, &Builtins, f)?;
+                    if let Some(assigned) = assigned {
+                        cluster.endpoints = Endpoints::compile(assigned, false, f);
+                    }
+                    let tls = transport_socket::upstream(socket, next, f);
+                    check_auto(&cluster, tls.is_some(), f);
+                    Some((Arc::new(cluster), tls))
+                })
+            });
+            if let Some((cluster, tls)) = compiled {
+                out.clusters.insert(name.clone(), cluster);
+                out.upstream_tls.extend(tls.map(|tls| (name.clone(), tls)));
+            }
+        }
+    }
+
+    fn routes(&self, out: &mut Plan, faults: &mut Vec<ResourceFault>) {
+        for (name, message) in &self.next.routes {
+            let same = same(self.previous.routes.get(name), Some(message));
+            let kept = self.plan.routes.get(name).filter(|_| same).cloned();
+            let compiled = kept.or_else(|| {
+                gather(Kind::Route, name, faults, |f| {
+                    Some(Arc::new(RouteTable::compile(message, f)))
+                })
+            });
+            out.routes.extend(compiled.map(|table| (name.clone(), table)));
+        }
+    }
+
+    fn listeners(&self, out: &mut Plan, means: &Means<'_>, faults: &mut Vec<ResourceFault>) {
+        let (next, previous) = (self.next, self.previous);
+        let secrets_same = self.secrets_same();
+        for (name, message) in &next.listeners {
+            let has_tls = listener::has_transport_socket(message);
+            let same =
+                same(previous.listeners.get(name), Some(message)) && (secrets_same || !has_tls);
+            let kept = self.plan.listeners.get(name).filter(|_| same).cloned();
+            if let Some(kept) = &kept {
+                let renewed = gather(Kind::Listener, name, faults, |f| {
+                    Some(listener::renewals(message, kept, (next, previous), f))
+                });
+                out.renewals.extend(renewed.into_iter().flatten());
+            }
+            let compiled = kept.or_else(|| {
+                gather(Kind::Listener, name, faults, |f| {
+                    listener::compile(name, message, next, means, f).map(Arc::new)
+                })
+            });
+            out.listeners.extend(compiled.map(|listener| (name.clone(), listener)));
+        }
+    }
+}
+
+/// A context that connections will use in place of another.
+#[derive(Clone, Debug)]
+pub(crate) enum Renewal {
+    Downstream(Arc<Current<DownstreamTls>>, Arc<Current<DownstreamTls>>),
+    Upstream(Arc<Current<UpstreamTls>>, Arc<Current<UpstreamTls>>),
+}
+
+impl Renewal {
+    pub(crate) fn take_over(self) {
+        match self {
+            Renewal::Downstream(current, fresh) => current.renew(&fresh),
+            Renewal::Upstream(current, fresh) => current.renew(&fresh),
+        }
+    }
+}
+
+/// Whether a secret that the socket's context fetches has changed.
+pub(crate) fn changed(
+    socket: Option<&TransportSocket>,
+    next: &Resources,
+    previous: &Resources,
+) -> bool {
+    let keys = transport_socket::fetches(socket);
+    keys.iter().any(|key| !same(previous.sds.get(key), next.sds.get(key)))
 }
 
 fn same<M>(a: Option<&Arc<M>>, b: Option<&Arc<M>>) -> bool {
@@ -145,5 +236,13 @@ fn check_clusters(
         let message = format!("route: unknown cluster '{cluster}'");
         let fault = Fault { path: format!("{prefix}{path}"), code: "unknown-cluster", message };
         faults.push(ResourceFault { kind, name: name.to_owned(), fault });
+    }
+}
+
+/// The host is asked by ALPN which version it speaks; Envoy refuses the same.
+fn check_auto(cluster: &Cluster, tls: bool, faults: &mut Faults) {
+    if cluster.http.protocol == UpstreamProtocol::Auto && !tls {
+        let why = "auto_config asks hosts by ALPN, so it needs a TLS transport socket";
+        faults.add_at("transport_socket", "no-alpn", why);
     }
 }

@@ -10,12 +10,13 @@ use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogBuffers;
 use dragoman_net::clock;
 use dragoman_stats::{Registry, Sample, Unit};
+use dragoman_transport::tls::Expiry;
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{ClusterEntry, Listener};
 use dragoman_worker::{Command, Drain, Handle, Shared};
 use rustc_hash::FxHashSet;
 
-use crate::compile::compile;
+use crate::compile::{Renewal, compile};
 use crate::control::{Control, LogRecord, Stopped, lock, wanted};
 use crate::dns::{Dns, weak_sink};
 use crate::resources::{Change, ResourceFault};
@@ -52,6 +53,10 @@ pub enum PublishError {
 pub struct Published {
     pub version: u64,
     pub changes: Vec<String>,
+}
+
+fn first(expiries: &[Expiry]) -> Option<i64> {
+    expiries.iter().map(|(_, at)| *at).min()
 }
 
 /// One proxy.
@@ -101,6 +106,7 @@ impl Engine {
         let sockets = self.control.bind(state, &plan)?;
         let done = self.control.describe(state, &plan);
         (state.resources, state.plan, state.sockets) = (next, plan, sockets);
+        state.plan.renewals.drain(..).for_each(Renewal::take_over);
         self.control.rebuild(state);
         self.dns.set(wanted(&state.plan));
         Ok(Published { version: state.snapshot.version, changes: done })
@@ -216,6 +222,18 @@ impl Engine {
     /// Lines for the process's own log since the last call.
     pub fn take_logs(&self) -> Vec<LogRecord> {
         self.control.take_logs()
+    }
+
+    /// When the first of all certificates expires, in seconds since 1970; `None`: there are none.
+    pub fn first_expiry(&self) -> Option<i64> {
+        let snapshot = lock(&self.control.state).snapshot.clone();
+        let clusters = snapshot.clusters.values().filter_map(|cluster| cluster.tls.as_ref());
+        let clusters = clusters.filter_map(|tls| first(tls.context.get()?.expiries()));
+        let listeners = snapshot.listeners.iter();
+        let chains = listeners.flat_map(|l| l.chains.iter().chain(&l.default_chain));
+        let chains = chains.filter_map(|chain| chain.tls.as_ref());
+        let chains = chains.filter_map(|tls| first(tls.context.get()?.expiries()));
+        clusters.chain(chains).min()
     }
 
     pub fn flush_stats(&self) {

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
-use dragoman_listener::{ChainMatcher, ListenerFilter};
+use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
 use dragoman_net::SocketOptions;
 use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
 use dragoman_proto::pb::envoy::config::listener::v3::{FilterChain, Listener, listener_filter};
 use dragoman_proto::{bool_or, duration, type_name, u32_or};
 use dragoman_transport::DownstreamTls;
-use dragoman_transport::tls::Secrets;
+use dragoman_transport::tls::{Current, Secrets};
 use dragoman_types::{Address, Faults};
 
+use crate::compile::{Renewal, changed};
 use crate::network::{self, Means, NetworkPlan};
+use crate::resources::Resources;
 use crate::transport_socket;
 
 /// A compiled listener without sockets and statistics.
@@ -53,8 +55,10 @@ pub(crate) struct FiltersPlan {
 #[derive(Debug)]
 pub(crate) struct ChainPlan {
     pub(crate) name: Arc<str>,
-    pub(crate) tls: Option<Arc<DownstreamTls>>,
+    pub(crate) tls: Option<Arc<Current<DownstreamTls>>>,
     pub(crate) connect_timeout: Option<Duration>,
+    /// Those before the last one.
+    pub(crate) filters: Arc<[Arc<dyn NetworkFilter>]>,
     pub(crate) network: NetworkPlan,
 }
 
@@ -62,6 +66,29 @@ pub(crate) struct ChainPlan {
 pub(crate) fn has_transport_socket(message: &Listener) -> bool {
     let mut chains = message.filter_chains.iter().chain(&message.default_filter_chain);
     chains.any(|chain| chain.transport_socket.is_some())
+}
+
+/// What of the listener's TLS secrets make anew that were fetched since.
+pub(crate) fn renewals(
+    message: &Listener,
+    plan: &ListenerPlan,
+    (next, previous): (&Resources, &Resources),
+    faults: &mut Faults,
+) -> Vec<Renewal> {
+    let one = |chain: &FilterChain, plan: &ChainPlan, faults: &mut Faults| {
+        let socket = chain.transport_socket.as_ref();
+        let current = plan.tls.clone().filter(|_| changed(socket, next, previous))?;
+        let fresh = transport_socket::downstream(socket, next, faults)?;
+        Some(Renewal::Downstream(current, fresh))
+    };
+    let mut all = Vec::new();
+    for (index, (chain, plan)) in message.filter_chains.iter().zip(&plan.chains).enumerate() {
+        all.extend(faults.item("filter_chains", index, |faults| one(chain, plan, faults)));
+    }
+    if let (Some(chain), Some(plan)) = (&message.default_filter_chain, &plan.default_chain) {
+        all.extend(faults.field("default_filter_chain", |faults| one(chain, plan, faults)));
+    }
+    all
 }
 
 pub(crate) fn compile(
@@ -174,16 +201,22 @@ fn compile_chain(
 ) -> Option<ChainPlan> {
     let tls = transport_socket::downstream(chain.transport_socket.as_ref(), secrets, faults);
     let timeout = chain.transport_socket_connect_timeout.as_ref();
-    let [only] = chain.filters.as_slice() else {
-        faults.add_at("filters", "unsupported", "exactly one network filter is supported");
+    let Some((last, before)) = chain.filters.split_last() else {
+        faults.add_at("filters", "unsupported", "a chain without filters isn't supported");
         return None;
     };
-    let network = faults.item("filters", 0, |f| network::compile(only, means, f))?;
+    let mut filters = Vec::with_capacity(before.len());
+    for (index, filter) in before.iter().enumerate() {
+        filters
+            .extend(faults.item("filters", index, |f| network::compile_before(filter, means, f)));
+    }
+    let network = faults.item("filters", before.len(), |f| network::compile(last, means, f))?;
     Some(ChainPlan {
         name: chain.name.as_str().into(),
         tls,
         // Zero: as long as it takes.
         connect_timeout: timeout.map(duration).filter(|limit| !limit.is_zero()),
+        filters: filters.into(),
         network,
     })
 }

@@ -6,29 +6,36 @@ use std::sync::Arc;
 use dragoman_filter::Chain;
 use dragoman_format::LogType;
 use dragoman_http_connection_manager as hcm;
+use dragoman_listener::NetworkFilter;
 use dragoman_loggers::{AccessLog, LogSinks};
 use dragoman_proto::pb::envoy::config::accesslog::v3::AccessLogFilter;
 use dragoman_proto::pb::envoy::config::listener::v3::{Filter, filter};
 use dragoman_proto::pb::envoy::extensions::filters::http::router::v3::Router;
+use dragoman_proto::pb::envoy::extensions::filters::network::direct_response::v3::Config as DirectResponse;
 use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
 };
 use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
-use dragoman_proto::{type_name, unpack};
+use dragoman_proto::{data_source, type_name, unpack};
 use dragoman_router::RouteTable;
 use dragoman_stats::Registry;
 use dragoman_tcp_proxy::Config;
 use dragoman_types::{Facts, Faults};
+use dragoman_worker::snapshot::Plain;
 
 const MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+const ECHO: &str = "envoy.extensions.filters.network.echo.v3.Echo";
+const DIRECT_RESPONSE: &str = "envoy.extensions.filters.network.direct_response.v3.Config";
 
 /// The last network filter of a chain.
 #[derive(Debug)]
 pub(crate) enum NetworkPlan {
     Http(Box<ManagerPlan>),
     Tcp(Arc<TcpPlan>),
+    Plain(Plain),
 }
 
 /// A compiled tcp_proxy without statistics.
@@ -62,7 +69,26 @@ pub(crate) struct Means<'a> {
     pub(crate) sinks: &'a LogSinks,
 }
 
-/// Compiles a chain's network filter.
+/// Compiles a network filter that stands before the last one.
+pub(crate) fn compile_before(
+    filter: &Filter,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<Arc<dyn NetworkFilter>> {
+    let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+        faults.add("missing", format!("{} needs a typed_config", filter.name));
+        return None;
+    };
+    let Some(compile) = dragoman_network_filters::find(type_name(any)) else {
+        let why = format!("the network filter {} is not supported here", type_name(any));
+        faults.add_at("typed_config", "unsupported", why);
+        return None;
+    };
+    let registry = dragoman_listener::Means { registry: means.registry };
+    faults.field("typed_config", |faults| compile(any, &registry, faults))
+}
+
+/// Compiles a chain's last network filter.
 pub(crate) fn compile(
     filter: &Filter,
     means: &Means<'_>,
@@ -85,6 +111,12 @@ pub(crate) fn compile(
                 config: config?.into(),
                 access_logs: Arc::new(logs),
             })))
+        }
+        ECHO => Some(NetworkPlan::Plain(Plain::Echo)),
+        DIRECT_RESPONSE => {
+            let message: DirectResponse = unpack(any, faults)?;
+            let response = data_source::read(message.response.as_ref(), "response", faults)?;
+            Some(NetworkPlan::Plain(Plain::DirectResponse(response.into())))
         }
         name => {
             faults.add("unsupported", format!("the network filter {name} is not supported"));

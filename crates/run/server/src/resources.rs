@@ -20,6 +20,8 @@ pub enum Kind {
     Cluster,
     Endpoints,
     Secret,
+    /// A secret that was fetched (SDS).
+    Sds,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             "cluster" => Some(Kind::Cluster),
             "endpoints" => Some(Kind::Endpoints),
             "secret" => Some(Kind::Secret),
+            "sds" => Some(Kind::Sds),
             _ => None,
         }
     }
@@ -42,6 +45,7 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::Endpoints => "endpoints",
             Kind::Secret => "secret",
+            Kind::Sds => "sds",
         }
     }
 }
@@ -71,11 +75,16 @@ pub(crate) struct Resources {
     pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
     pub(crate) endpoints: IndexMap<String, Arc<ClusterLoadAssignment>>,
     pub(crate) secrets: IndexMap<String, Arc<Secret>>,
+    pub(crate) sds: IndexMap<String, Arc<Secret>>,
 }
 
 impl Secrets for Resources {
     fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.get(name).map(Arc::as_ref)
+    }
+
+    fn fetched(&self, key: &str) -> Option<&Secret> {
+        self.sds.get(key).map(Arc::as_ref)
     }
 }
 
@@ -89,6 +98,7 @@ impl Resources {
                 Kind::Cluster => put(&mut self.clusters, change),
                 Kind::Endpoints => put(&mut self.endpoints, change),
                 Kind::Secret => put(&mut self.secrets, change),
+                Kind::Sds => put(&mut self.sds, change),
             };
             if let Err(message) = outcome {
                 let fault = Fault { path: String::new(), code: "broken-message", message };

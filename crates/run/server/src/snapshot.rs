@@ -1,21 +1,21 @@
 //! A plan made into a snapshot: statistics are registered here, and what didn't change stays the same
 //! object, so that the workers keep its connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dragoman_cluster::{Cluster, Discovery, EndpointAddress, Host, Hosts};
 use dragoman_net::Bound;
 use dragoman_proto::bool_or;
 use dragoman_router::RouteTable;
-use dragoman_stats::GaugeId;
-use dragoman_transport::tls::Expiry;
+use dragoman_transport::tls::{Current, Expiry};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{
     ClusterEntry, ConnectionManager, FilterChain, Listener, ListenerFilters, Network, RouteSource,
-    Routes, Snapshot, TcpProxy,
+    Routes, Shown, Snapshot, SocketFactory, TcpProxy,
 };
 
-use crate::control::{Control, State, dns_options};
+use crate::control::{Control, State, dns_options, lock};
 use crate::listener::{ChainPlan, ListenerPlan};
 use crate::network::{ManagerPlan, NetworkPlan, RouteRef};
 
@@ -42,6 +42,12 @@ impl Control {
             let sockets = state.sockets.get(&plan.name);
             let before = old.listeners.iter().find(|l| l.name == plan.name);
             let same = before.filter(|l| l.config_id == Arc::as_ptr(plan) as usize).cloned();
+            if let Some(same) = &same {
+                for chain in same.chains.iter().chain(&same.default_chain) {
+                    let tls = chain.tls.as_deref();
+                    self.show_tls(tls, DownstreamTls::expiries, &same.stat_prefix);
+                }
+            }
             next.listeners.push(same.unwrap_or_else(|| self.listener(plan, sockets)));
         }
         state.snapshot = Arc::new(next);
@@ -55,22 +61,28 @@ impl Control {
         old: Option<&Arc<ClusterEntry>>,
     ) -> Arc<ClusterEntry> {
         let hosts = self.hosts(state, config);
+        let prefix = format!("cluster.{}.", config.stat_name);
         if let Some(old) = old
             && Arc::ptr_eq(&old.config, config)
             && old.hosts.all() == hosts.as_slice()
         {
+            self.show_tls(old.tls.as_deref(), UpstreamTls::expiries, &prefix);
             return old.clone();
         }
         let hosts = Arc::new(Hosts::new(hosts, config.panic_percent));
         if old.is_some() || !hosts.all().is_empty() {
             state.metrics.membership(&config.stat_name, &hosts);
         }
-        let prefix = format!("cluster.{}.", config.stat_name);
         let host_stats = hosts.all().iter().map(|host| {
             let address = host.address.to_string().replace(':', "_");
             self.registry.scope(&format!("{prefix}endpoint.{address}."))
         });
-        let tls = state.plan.upstream_tls.get(&*config.name).cloned();
+        let tls = state.plan.upstream_tls.get(&*config.name).map(|context| {
+            let before = old.and_then(|old| old.tls.clone());
+            let same = before.filter(|before| Arc::ptr_eq(&before.context, context));
+            same.unwrap_or_else(|| self.socket_factory(context, &prefix, "client"))
+        });
+        self.show_tls(tls.as_deref(), UpstreamTls::expiries, &prefix);
         Arc::new(ClusterEntry {
             config: config.clone(),
             stats: self.registry.scope(&prefix),
@@ -83,7 +95,6 @@ impl Control {
                 None => std::array::from_fn(|_| self.registry.unlisted()),
             },
             host_stats: host_stats.collect(),
-            expiries: self.expiries(tls.as_ref().map(|tls| tls.expiries()), &prefix),
             tls,
             registry: self.registry.clone(),
             hosts,
@@ -159,33 +170,65 @@ impl Control {
         })
     }
 
-    /// Shows when certificates expire (`ssl.certificate.<name>.expiration_unix_time_seconds`).
-    fn expiries(&self, found: Option<&[Expiry]>, prefix: &str) -> Vec<GaugeId> {
-        let shown = found.unwrap_or_default().iter().map(|(name, at)| {
+    /// `side`: "client" or "server".
+    fn socket_factory<T>(
+        &self,
+        context: &Arc<Current<T>>,
+        prefix: &str,
+        side: &str,
+    ) -> Arc<SocketFactory<T>> {
+        Arc::new(SocketFactory {
+            context: context.clone(),
+            stats: self.registry.scope(&format!("{prefix}{side}_ssl_socket_factory.")),
+            shown: Mutex::default(),
+        })
+    }
+
+    /// Shows what a context has that is new or was renewed: when its certificates expire
+    /// (`ssl.certificate.<name>.expiration_unix_time_seconds`), and that it was.
+    fn show_tls<T>(
+        &self,
+        factory: Option<&SocketFactory<T>>,
+        expiries: impl Fn(&T) -> &[Expiry],
+        prefix: &str,
+    ) {
+        let Some(factory) = factory else { return };
+        let renewals = factory.context.renewals();
+        let mut shown = lock(&factory.shown);
+        if shown.renewals == renewals && !shown.expiries.is_empty() {
+            return;
+        }
+        let stats = factory.stats.shard(self.workers);
+        stats.ssl_context_update_by_sds.add(renewals - shown.renewals);
+        let Some(context) = factory.context.get() else { return };
+        let gauges = expiries(&context).iter().map(|(name, at)| {
             let name = format!("{prefix}ssl.certificate.{name}.expiration_unix_time_seconds");
             let gauge = self.registry.gauge(&name);
             // The control thread's shard.
             gauge.shard(self.workers).set(*at);
             gauge
         });
-        shown.collect()
+        *shown = Shown { renewals, expiries: gauges.collect() };
     }
 
     /// `prefix`: the listener's statistics.
     fn filter_chain(&self, plan: &ChainPlan, prefix: &str) -> Arc<FilterChain> {
         let network = match &plan.network {
             NetworkPlan::Http(manager) => Network::Http(self.manager(manager, prefix)),
+            NetworkPlan::Plain(plain) => Network::Plain(plain.clone()),
             NetworkPlan::Tcp(tcp) => Network::Tcp(Arc::new(TcpProxy {
                 config: tcp.config.clone(),
                 access_logs: tcp.access_logs.clone(),
                 stats: self.registry.scope(&format!("tcp.{}.", stat_text(&tcp.config.stat_prefix))),
             })),
         };
+        let tls = plan.tls.as_ref().map(|context| self.socket_factory(context, prefix, "server"));
+        self.show_tls(tls.as_deref(), DownstreamTls::expiries, prefix);
         Arc::new(FilterChain {
             name: plan.name.clone(),
-            tls: plan.tls.clone(),
+            tls,
             connect_timeout: plan.connect_timeout,
-            expiries: self.expiries(plan.tls.as_ref().map(|tls| tls.expiries()), prefix),
+            filters: plan.filters.clone(),
             network,
         })
     }
@@ -207,6 +250,7 @@ impl Control {
             respect_expected_timeout: manager.router.respect_expected_rq_timeout,
             stats: self.registry.scope(&format!("http.{http}.")),
             codec: self.registry.scope("http1."),
+            http2: self.registry.scope("http2."),
             listener_http: self.registry.scope(&format!("{prefix}http.{http}.")),
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dragoman_proto::pb::envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType};
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::{type_name, unpack};
-use dragoman_transport::tls::Secrets;
+use dragoman_transport::tls::{Current, Secrets};
 use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Faults;
 
@@ -13,15 +13,12 @@ const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBu
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 
-/// What HTTP/1 hosts are offered where nothing is configured.
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
-
 /// TLS towards clients; `None`: plain bytes, or a fault.
 pub(crate) fn downstream(
     socket: Option<&TransportSocket>,
     secrets: &dyn Secrets,
     faults: &mut Faults,
-) -> Option<Arc<DownstreamTls>> {
+) -> Option<Arc<Current<DownstreamTls>>> {
     typed(socket, DOWNSTREAM, faults, |any, faults| {
         let message = unpack(any, faults)?;
         DownstreamTls::compile(&message, secrets, faults).map(Arc::new)
@@ -33,11 +30,25 @@ pub(crate) fn upstream(
     socket: Option<&TransportSocket>,
     secrets: &dyn Secrets,
     faults: &mut Faults,
-) -> Option<Arc<UpstreamTls>> {
+) -> Option<Arc<Current<UpstreamTls>>> {
     typed(socket, UPSTREAM, faults, |any, faults| {
         let message = unpack(any, faults)?;
-        UpstreamTls::compile(&message, PROTOCOLS, secrets, faults).map(Arc::new)
+        UpstreamTls::compile(&message, secrets, faults).map(Arc::new)
     })
+}
+
+/// The keys of the secrets that the socket's context fetches.
+pub(crate) fn fetches(socket: Option<&TransportSocket>) -> Vec<String> {
+    let Some(ConfigType::TypedConfig(any)) = socket.and_then(|s| s.config_type.as_ref()) else {
+        return Vec::new();
+    };
+    let mut unread = Faults::new();
+    match type_name(any) {
+        DOWNSTREAM => unpack(any, &mut unread).map(|m| DownstreamTls::fetches(&m)),
+        UPSTREAM => unpack(any, &mut unread).map(|m| UpstreamTls::fetches(&m)),
+        _ => None,
+    }
+    .unwrap_or_default()
 }
 
 fn typed<T>(

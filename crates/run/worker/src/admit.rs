@@ -7,10 +7,11 @@ use std::task::Poll;
 
 use dragoman_listener::{Arrival, Inspected, Progress};
 use dragoman_net::{Buffer, Socket, Task};
-use dragoman_types::Address;
+use dragoman_types::{Address, Hello};
 
 use crate::context::Worker;
 use crate::manager::{WorkerListener, WorkerNetwork};
+use crate::plain;
 use crate::serve::{Admitted, serve};
 use crate::tcp::proxy;
 
@@ -33,7 +34,7 @@ pub(crate) fn admit(
                 socket,
                 input,
                 chain,
-                server_name: None,
+                hello: None,
                 direct_remote,
                 remote,
                 direct_local: local.clone(),
@@ -50,6 +51,13 @@ pub(crate) fn admit(
     listener.connections.borrow_mut().insert(id, task);
 }
 
+/// What listener filters found of TLS, if anything.
+fn hello_of(arrival: &mut Arrival) -> Option<Box<Hello>> {
+    let (server_name, ja3) = (arrival.server_name.take(), arrival.ja3.take());
+    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take() };
+    (hello != Hello::default()).then(|| Box::new(hello))
+}
+
 /// Hands a connection to what speaks its protocol. A panic ends it alone: the task is its boundary.
 fn begin(worker: &Rc<Worker>, listener: &Rc<WorkerListener>, admitted: Admitted) -> Task {
     let (own, listener) = (worker.clone(), listener.clone());
@@ -61,6 +69,10 @@ fn begin(worker: &Rc<Worker>, listener: &Rc<WorkerListener>, admitted: Admitted)
         WorkerNetwork::Tcp(tcp) => {
             let tcp = tcp.clone();
             worker.reactor.spawn(proxy(own, listener, tcp, admitted))
+        }
+        WorkerNetwork::Plain(plain) => {
+            let plain = plain.clone();
+            worker.reactor.spawn(plain::serve(own, listener, plain, admitted))
         }
     }
 }
@@ -117,7 +129,7 @@ impl Waiting {
             socket,
             input,
             chain,
-            server_name: arrival.server_name,
+            hello: hello_of(&mut arrival),
             direct_remote: arrival.direct_source,
             remote: arrival.source,
             direct_local,

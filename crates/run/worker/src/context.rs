@@ -14,7 +14,7 @@ use dragoman_net::{BufferPool, Reactor, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
 use dragoman_types::headers::line_of;
-use dragoman_types::{Facts, Moment, RequestHead, ResponseHead, id};
+use dragoman_types::{Facts, Headers, Moment, RequestHead, ResponseHead, id};
 use rustc_hash::FxHashMap;
 
 use crate::manager::WorkerListener;
@@ -59,6 +59,8 @@ impl Drain {
 pub(crate) struct Scratch {
     pub(crate) request: RequestHead,
     pub(crate) response: ResponseHead,
+    /// Of a response that is over, where somebody logs.
+    pub(crate) trailers: Headers,
     pub(crate) hcm: hcm::Scratch,
     pub(crate) body: Vec<u8>,
 }
@@ -159,6 +161,8 @@ pub(crate) struct Worker {
     snapshot: RefCell<Rc<WorkerSnapshot>>,
     #[expect(clippy::vec_box, reason = "moving a box is cheaper than moving what is in it")]
     scratch: RefCell<Vec<Box<Scratch>>>,
+    /// What HTTP/2 connections read into, one after the other.
+    read: RefCell<Box<[u8]>>,
     random: RefCell<fastrand::Rng>,
     next_id: Cell<u64>,
     edits: RefCell<dragoman_router::Scratch>,
@@ -168,6 +172,9 @@ pub(crate) struct Worker {
     /// Requests that are served now.
     pub(crate) requests: Cell<usize>,
 }
+
+/// A read of HTTP/2's: a full frame of the usual size and a little.
+const READ_BYTES: usize = 32 << 10;
 
 /// Scratches that are kept.
 const KEPT: usize = 128;
@@ -192,6 +199,7 @@ impl Worker {
             logs: RefCell::new(logs),
             snapshot: RefCell::default(),
             scratch: RefCell::default(),
+            read: RefCell::new(vec![0; READ_BYTES].into()),
             random: RefCell::new(fastrand::Rng::new()),
             next_id: Cell::new(index as u64),
             edits: RefCell::new(dragoman_router::Scratch::new(dragoman_format::Scratch::new(
@@ -237,6 +245,11 @@ impl Worker {
 
     pub(crate) fn take_scratch(&self) -> Box<Scratch> {
         self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Bytes for one read; not to be kept.
+    pub(crate) fn read_buffer(&self) -> RefMut<'_, Box<[u8]>> {
+        self.read.borrow_mut()
     }
 
     pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {

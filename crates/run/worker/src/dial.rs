@@ -3,14 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use dragoman_cluster::Cluster;
+use dragoman_cluster::{Cluster, Host, UpstreamProtocol};
 use dragoman_net::{Keepalive, connect};
-use dragoman_transport::tls::{HandshakeError, TlsStream};
+use dragoman_transport::tls::{HandshakeError, Offer, TlsStream};
 use dragoman_transport::{Stream, UpstreamTls};
-use dragoman_types::Address;
 use dragoman_types::tls::Tls;
+use dragoman_types::{Address, Version};
 
 use crate::context::Worker;
+use crate::snapshot::SocketFactory;
 use crate::upstream::ClusterCells;
 
 /// Why there is no connection to a host.
@@ -18,6 +19,8 @@ use crate::upstream::ClusterCells;
 pub(crate) enum DialError {
     Connect(io::Error),
     Tls(HandshakeError),
+    /// A secret of its TLS hasn't come.
+    NotReady,
 }
 
 impl DialError {
@@ -26,6 +29,10 @@ impl DialError {
         match self {
             DialError::Connect(error) => (Some(connect_failure(error, address)), error.to_string()),
             DialError::Tls(error) => (error.reason(), format!("TLS: {error}")),
+            DialError::NotReady => (
+                Some("TLS_error:_Secret_is_not_supplied_by_SDS".into()),
+                "TLS: a secret has not been fetched".into(),
+            ),
         }
     }
 }
@@ -45,17 +52,42 @@ fn connect_failure(error: &io::Error, address: &Address) -> String {
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Speaks {
-    Http,
+    Http1,
+    Http2,
+    /// The version that the host picks.
+    Either,
     /// Whatever the client speaks: no protocol is offered for it.
     Anything,
 }
 
-/// Connects to `address`; the caller bounds the time.
+impl Speaks {
+    /// How HTTP is spoken to `cluster` for a client that speaks `version`.
+    pub(crate) fn http(cluster: &Cluster, version: Option<Version>) -> Speaks {
+        match cluster.http.protocol {
+            UpstreamProtocol::Http1 => Speaks::Http1,
+            UpstreamProtocol::Http2 => Speaks::Http2,
+            UpstreamProtocol::Auto => Speaks::Either,
+            UpstreamProtocol::Downstream if version == Some(Version::Http2) => Speaks::Http2,
+            UpstreamProtocol::Downstream => Speaks::Http1,
+        }
+    }
+
+    fn offer(self) -> Offer {
+        match self {
+            Speaks::Http1 => Offer::Http1,
+            Speaks::Http2 => Offer::Http2,
+            Speaks::Either => Offer::Either,
+            Speaks::Anything => Offer::Nothing,
+        }
+    }
+}
+
+/// Connects to `host`; the caller bounds the time.
 pub(crate) async fn dial(
     worker: &Worker,
     cluster: &Cluster,
-    tls: Option<Arc<UpstreamTls>>,
-    address: &Address,
+    tls: Option<Arc<SocketFactory<UpstreamTls>>>,
+    host: &Host,
     speaks: Speaks,
 ) -> Result<(Stream, Option<Box<Tls>>), DialError> {
     let keepalive = cluster.keepalive.map(|k| Keepalive {
@@ -63,10 +95,17 @@ pub(crate) async fn dial(
         time: k.time,
         interval: k.interval,
     });
-    let socket = connect(&worker.reactor, address, keepalive).await.map_err(DialError::Connect)?;
-    let Some(tls) = tls else { return Ok((Stream::Plain(socket), None)) };
-    let http = speaks == Speaks::Http;
-    let done = TlsStream::connect(socket, worker.buffers.clone(), &tls, address, http).await;
+    let socket =
+        connect(&worker.reactor, &host.address, keepalive).await.map_err(DialError::Connect)?;
+    let Some(factory) = tls else { return Ok((Stream::Plain(socket), None)) };
+    let Some(tls) = factory.context.get() else {
+        factory.stats.shard(worker.index).upstream_context_secrets_not_ready.inc();
+        return Err(DialError::NotReady);
+    };
+    let pool = worker.buffers.clone();
+    let done =
+        TlsStream::connect(socket, pool, &tls, (&host.address, &host.hostname), speaks.offer());
+    let done = done.await;
     let done = done.map_err(DialError::Tls)?;
     Ok((Stream::Tls(done.stream), Some(done.facts)))
 }

@@ -4,11 +4,12 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use dragoman_listener::{Opened, Passed, Refused};
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
 use dragoman_transport::tls::TlsStream;
-use dragoman_types::Moment;
 use dragoman_types::tls::Tls;
+use dragoman_types::{Connection, Moment};
 
 use crate::context::Worker;
 use crate::manager::{WorkerChain, WorkerListener};
@@ -30,6 +31,26 @@ pub(crate) enum Unsecured {
     OwnLimit,
 }
 
+/// Asks the network filters of the connection's chain. A connection that one turns away is to be closed
+/// when this ends.
+pub(crate) async fn pass_filters(
+    worker: &Worker,
+    chain: &WorkerChain,
+    connection: &Connection,
+    deadline: &mut Deadline,
+) -> Result<Passed, Refused> {
+    let now = worker.clock.now();
+    let opened = Opened { hello: connection.hello.as_deref(), worker: worker.index, now };
+    let passed = dragoman_listener::open(&chain.shared.filters, &opened);
+    if let Err(refused) = &passed {
+        let until = Some(now.after(refused.after)).filter(|_| !refused.after.is_zero());
+        if until.is_some() {
+            poll_fn(|cx| deadline.poll_at(cx, until)).await;
+        }
+    }
+    passed
+}
+
 /// Serves the handshake of a chain that has TLS, counts it, and bounds its time. `own`: when the
 /// connection's own limits end it, which hold for its handshake too.
 pub(crate) async fn shake_hands(
@@ -39,12 +60,16 @@ pub(crate) async fn shake_hands(
     (socket, input): (Socket, Buffer),
     (deadline, accepted_at, own): (&mut Deadline, Moment, Option<Moment>),
 ) -> Result<Secured, Unsecured> {
-    let (Some(tls), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else {
+    let (Some(factory), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else {
+        return Err(Unsecured::ByClient);
+    };
+    let Some(tls) = factory.context.get() else {
+        factory.stats.shard(worker.index).downstream_context_secrets_not_ready.inc();
         return Err(Unsecured::ByClient);
     };
     let chains = chain.shared.connect_timeout.map(|limit| accepted_at.after(limit));
     let until = chains.into_iter().chain(own).min();
-    let mut shaking = pin!(TlsStream::accept(socket, input, worker.buffers.clone(), tls));
+    let mut shaking = pin!(TlsStream::accept(socket, input, worker.buffers.clone(), &tls));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
         Poll::Pending => deadline.poll_at(cx, until).map(|()| None),

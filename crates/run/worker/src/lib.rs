@@ -5,12 +5,17 @@
 //! workers but the frozen [`snapshot`].
 
 mod admit;
+mod client;
 mod context;
 mod dial;
+mod downstream;
 mod exchange;
 mod h1;
+mod h2;
 mod handshake;
+mod lease;
 mod manager;
+mod plain;
 mod relay;
 mod serve;
 pub mod snapshot;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use dragoman_codec::h2::Flood;
 use dragoman_listener::Arrival;
 use dragoman_net::Task;
 use dragoman_stats::Shard;
@@ -13,8 +14,10 @@ use rustc_hash::FxHashMap;
 
 use crate::context::WorkerRoutes;
 use crate::h1::Wire;
-use crate::snapshot::{ConnectionManager, FilterChain, Listener, Network, RouteSource};
-use crate::stats::{CodecStats, HandlerStats, HttpStats, ListenerHttpStats, ListenerStats};
+use crate::snapshot::{ConnectionManager, FilterChain, Listener, Network, Plain, RouteSource};
+use crate::stats::{
+    CodecStats, HandlerStats, Http2Stats, HttpStats, ListenerHttpStats, ListenerStats,
+};
 use crate::tcp::WorkerTcp;
 
 pub(crate) struct Manager {
@@ -22,6 +25,7 @@ pub(crate) struct Manager {
     pub(crate) inline_routes: Option<Rc<WorkerRoutes>>,
     pub(crate) stats: Shard<HttpStats>,
     pub(crate) codec: Shard<CodecStats>,
+    pub(crate) http2: Shard<Http2Stats>,
     pub(crate) listener_http: Shard<ListenerHttpStats>,
 }
 
@@ -36,6 +40,7 @@ impl Manager {
             inline_routes,
             stats: shared.stats.shard(worker),
             codec: shared.codec.shard(worker),
+            http2: shared.http2.shard(worker),
             listener_http: shared.listener_http.shard(worker),
         }
     }
@@ -48,10 +53,24 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// Counts what an HTTP/2 client sent too much of.
+    pub(crate) fn count_flood(&self, flood: Option<Flood>) {
+        match flood {
+            Some(Flood::EmptyFrames) => self.http2.inbound_empty_frames_flood.inc(),
+            Some(Flood::Priority) => self.http2.inbound_priority_frames_flood.inc(),
+            Some(Flood::WindowUpdate) => self.http2.inbound_window_update_frames_flood.inc(),
+            Some(Flood::Resets) => self.stats.downstream_rq_too_many_premature_resets.inc(),
+            None => {}
+        }
+    }
+}
+
 /// What speaks a connection's protocol.
 pub(crate) enum WorkerNetwork {
     Http(Rc<Manager>),
     Tcp(Rc<WorkerTcp>),
+    Plain(Plain),
 }
 
 /// A filter chain with this worker's cells.
@@ -72,6 +91,7 @@ impl WorkerChain {
                     WorkerNetwork::Http(Rc::new(Manager::new(manager, worker)))
                 }
                 Network::Tcp(proxy) => WorkerNetwork::Tcp(Rc::new(WorkerTcp::new(proxy, worker))),
+                Network::Plain(plain) => WorkerNetwork::Plain(plain.clone()),
             },
             tls_stats: shared.tls.is_some().then(stats),
         }

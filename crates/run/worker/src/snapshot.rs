@@ -1,22 +1,23 @@
 //! What the control thread publishes and all workers share: compiled, frozen, resolved.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dragoman_cluster::{Cluster, Hosts};
 use dragoman_filter::Chain;
 use dragoman_http_connection_manager as hcm;
-use dragoman_listener::{ChainMatcher, ListenerFilter};
+use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
 use dragoman_loggers::AccessLog;
 use dragoman_router::RouteTable;
 use dragoman_stats::{GaugeId, Registry, ScopeHandle};
+use dragoman_transport::tls::{Current, SocketFactoryStats};
 use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Address;
 use rustc_hash::FxHashMap;
 
 use crate::stats::{
     ClusterLoad, ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats,
-    HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats, TcpStats,
+    Http2Stats, HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats, TcpStats,
 };
 
 /// One version of everything.
@@ -34,9 +35,7 @@ pub struct ClusterEntry {
     pub config: Arc<Cluster>,
     pub hosts: Arc<Hosts>,
     /// `None`: plain bytes.
-    pub tls: Option<Arc<UpstreamTls>>,
-    /// When its certificates expire; shown while the cluster is there.
-    pub expiries: Vec<GaugeId>,
+    pub tls: Option<Arc<SocketFactory<UpstreamTls>>>,
     pub registry: Registry,
     pub stats: ScopeHandle<ClusterStats>,
     pub responses: ScopeHandle<ClusterResponseStats>,
@@ -46,6 +45,23 @@ pub struct ClusterEntry {
     pub loads: [ScopeHandle<ClusterLoad>; 2],
     /// By place in `hosts`.
     pub host_stats: Vec<ScopeHandle<HostStats>>,
+}
+
+/// TLS of a chain or a cluster.
+#[derive(Debug)]
+pub struct SocketFactory<T> {
+    pub context: Arc<Current<T>>,
+    pub stats: ScopeHandle<SocketFactoryStats>,
+    pub shown: Mutex<Shown>,
+}
+
+/// What is told of a context, while it is there.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// As of this one of its renewals.
+    pub renewals: u64,
+    /// When its certificates expire.
+    pub expiries: Vec<GaugeId>,
 }
 
 /// A route configuration with the stats of each route.
@@ -77,6 +93,7 @@ pub struct ConnectionManager {
     pub respect_expected_timeout: bool,
     pub stats: ScopeHandle<HttpStats>,
     pub codec: ScopeHandle<CodecStats>,
+    pub http2: ScopeHandle<Http2Stats>,
     pub listener_http: ScopeHandle<ListenerHttpStats>,
 }
 
@@ -95,11 +112,11 @@ pub struct ListenerFilters {
 pub struct FilterChain {
     pub name: Arc<str>,
     /// `None`: plain bytes.
-    pub tls: Option<Arc<DownstreamTls>>,
+    pub tls: Option<Arc<SocketFactory<DownstreamTls>>>,
     /// For the handshake.
     pub connect_timeout: Option<Duration>,
-    /// When its certificates expire; shown while the chain is there.
-    pub expiries: Vec<GaugeId>,
+    /// Asked before the connection is served.
+    pub filters: Arc<[Arc<dyn NetworkFilter>]>,
     pub network: Network,
 }
 
@@ -110,6 +127,16 @@ pub enum Network {
     Http(Arc<ConnectionManager>),
     /// `envoy.filters.network.tcp_proxy`
     Tcp(Arc<TcpProxy>),
+    Plain(Plain),
+}
+
+/// What needs no host.
+#[derive(Clone, Debug)]
+pub enum Plain {
+    /// `envoy.filters.network.echo`
+    Echo,
+    /// `envoy.filters.network.direct_response`
+    DirectResponse(Arc<[u8]>),
 }
 
 /// A compiled tcp_proxy.

@@ -107,6 +107,22 @@ stats_struct! {
 }
 
 stats_struct! {
+    /// `http2.`
+    pub struct Http2Stats {
+        counters:
+            dropped_headers_with_underscores, goaway_sent, header_overflow, headers_cb_no_stream,
+            inbound_empty_frames_flood, inbound_priority_frames_flood,
+            inbound_window_update_frames_flood, keepalive_timeout, metadata_empty_frames,
+            outbound_control_flood, outbound_flood, requests_rejected_with_underscores_in_headers,
+            rx_messaging_error, rx_reset, stream_refused_errors, trailers, tx_flush_timeout,
+            tx_reset;
+        gauges:
+            deferred_stream_close, outbound_control_frames_active, outbound_frames_active,
+            pending_send_bytes, streams_active;
+    }
+}
+
+stats_struct! {
     /// `filesystem.`: access logs on their way to their files.
     pub struct FilesystemStats {
         counters:
@@ -151,7 +167,8 @@ stats_struct! {
             http1_dropped = "http1.dropped_headers_with_underscores",
             http1_metadata = "http1.metadata_not_supported_error",
             http1_rejected = "http1.requests_rejected_with_underscores_in_headers",
-            http1_flood = "http1.response_flood";
+            http1_flood = "http1.response_flood",
+            http2_keepalive_timeout = "http2.keepalive_timeout";
         gauges:
             lb_subsets_active, upstream_cx_active, upstream_cx_rx_bytes_buffered,
             upstream_cx_tx_bytes_buffered, upstream_rq_active, upstream_rq_pending_active;

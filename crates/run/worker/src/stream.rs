@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use dragoman_codec::h1::ParseError;
 use dragoman_types::Headers;
+use h2::Reason;
 
 /// Why a stream can't go on.
 #[derive(Debug)]
@@ -16,6 +17,33 @@ pub(crate) enum StreamError {
     Io,
     /// The peer broke the protocol.
     Protocol(ParseError),
+    /// The same in HTTP/2, whose codec tells no more.
+    Http2,
+    /// An HTTP/2 peer won't serve the stream, and has done nothing for it.
+    Refused,
+    /// An HTTP/2 peer ended the stream.
+    Reset,
+    /// A head that the other protocol can't say.
+    Unsayable,
+    /// A filter of the body has an answer of its own.
+    Answered,
+}
+
+impl StreamError {
+    pub(crate) fn of_h2(error: h2::Error) -> StreamError {
+        match error.reason() {
+            _ if error.is_io() => StreamError::Closed,
+            Some(Reason::REFUSED_STREAM) if error.is_remote() => StreamError::Refused,
+            // A stream that the host never looked at.
+            Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => {
+                StreamError::Refused
+            }
+            Some(_) if error.is_remote() && error.is_go_away() => StreamError::Closed,
+            Some(_) if error.is_remote() => StreamError::Reset,
+            Some(_) if error.is_library() => StreamError::Http2,
+            _ => StreamError::Closed,
+        }
+    }
 }
 
 impl From<io::Error> for StreamError {

@@ -1,6 +1,6 @@
 //! A worker's view of the clusters: balancers, pools and this worker's cells of their stats.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use dragoman_types::{Facts, Moment, Priority};
 use rustc_hash::FxHashMap;
 
 use crate::dial::Speaks;
-use crate::h1::Client;
+use crate::h1;
+use crate::h2::{Channel, Share};
 use crate::snapshot::ClusterEntry;
 use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, HostStats, OriginStats};
 
@@ -22,7 +23,13 @@ use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, HostStats, O
 pub(crate) struct WorkerHost {
     pub(crate) host: Arc<Host>,
     /// By priority: they share no connections.
-    pools: [Pool<Client>; 2],
+    pools: [Pool<h1::Client, Share>; 2],
+    /// HTTP/2 connections, by priority.
+    channels: [RefCell<Vec<Rc<Channel>>>; 2],
+    /// HTTP/2 connections that are being opened, by priority.
+    opening: [Cell<u32>; 2],
+    /// What the host picked when it was last offered both.
+    picked_http1: Cell<bool>,
     pub(crate) stats: Shard<HostStats>,
     /// Every worker's cells, for policies that ask how busy the host is.
     shards: Box<[Shard<HostStats>]>,
@@ -95,7 +102,7 @@ impl WorkerCluster {
         // Connections by another transport (plain bytes, other trust) are none of this cluster's.
         let same_transport = |old: &&WorkerCluster| match (&old.entry.tls, &entry.tls) {
             (None, None) => true,
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (Some(old), Some(new)) => Arc::ptr_eq(&old.context, &new.context),
             _ => false,
         };
         let before = old.filter(same_transport);
@@ -108,6 +115,9 @@ impl WorkerCluster {
             Rc::new(WorkerHost {
                 host: host.clone(),
                 pools: Default::default(),
+                channels: Default::default(),
+                opening: Default::default(),
+                picked_http1: Cell::new(false),
                 stats: handle.shard(worker),
                 shards: (0..workers).map(|i| handle.shard(i)).collect(),
                 cluster: cells.clone(),
@@ -137,8 +147,13 @@ impl WorkerCluster {
 }
 
 impl WorkerHost {
-    fn pool(&self, priority: Priority) -> &Pool<Client> {
+    pub(crate) fn pool(&self, priority: Priority) -> &Pool<h1::Client, Share> {
         &self.pools[priority as usize]
+    }
+
+    /// A place on an HTTP/2 connection that is there.
+    pub(crate) fn share(&self, priority: Priority) -> Option<Share> {
+        self.channels[priority as usize].borrow().iter().find_map(Channel::share)
     }
 
     /// Asks the pool, within the cluster's limits.
@@ -148,20 +163,78 @@ impl WorkerHost {
         limits: &Thresholds,
         now: Moment,
         cluster: &Cluster,
-    ) -> Acquired<Client> {
+    ) -> Acquired<h1::Client, Share> {
         let room = || Room {
-            may_connect: self.has_room(priority, limits),
+            // Who comes while a connection is opened that all can share waits for that one.
+            may_connect: self.opening[priority as usize].get() == 0
+                && self.has_room(priority, limits),
             may_wait: self.cluster.sum(priority, |load| &load.pending)
                 < u64::from(limits.max_pending_requests),
         };
         let idle_limit = cluster.http.idle_timeout;
-        let alive = |client: &mut Client| {
+        let alive = |client: &mut h1::Client| {
             let stale = idle_limit.is_some_and(|t| now.since(client.last_used) >= t);
             !stale && !client.wire.stream.has_news()
         };
         self.pool(priority).acquire(room, alive, |client| {
-            self.gone(priority, client, Gone::Remote, now);
+            self.gone(priority, history(&client), Gone::Remote, now);
         })
+    }
+
+    /// A connection that several requests may share begins to be opened.
+    pub(crate) fn begin_channel(&self, priority: Priority) {
+        let opening = &self.opening[priority as usize];
+        opening.set(opening.get() + 1);
+    }
+
+    /// Nobody waits for it any more, for it is open or never will be.
+    pub(crate) fn end_channel(&self, priority: Priority) {
+        let opening = &self.opening[priority as usize];
+        opening.set(opening.get() - 1);
+    }
+
+    /// Takes an HTTP/2 connection in; who opened it gets the first place, those in line the next.
+    pub(crate) fn opened(&self, priority: Priority, channel: Rc<Channel>) -> Option<Share> {
+        self.cluster.stats.upstream_cx_http2_total.inc();
+        let first = channel.share();
+        self.channels[priority as usize].borrow_mut().push(channel.clone());
+        self.pool(priority).share(|| channel.share());
+        first
+    }
+
+    /// An HTTP/2 connection takes no more requests.
+    pub(crate) fn forget(&self, priority: Priority, channel: &Rc<Channel>) {
+        let mut channels = self.channels[priority as usize].borrow_mut();
+        let place = channels.iter().position(|known| Rc::ptr_eq(known, channel));
+        let known = place.map(|place| channels.swap_remove(place));
+        drop(channels);
+        // Its end may be counted now, which asks the pool.
+        drop(known);
+    }
+
+    /// Whether the host is known to pick HTTP/1 where it is offered both.
+    pub(crate) fn picks_http1(&self) -> bool {
+        self.picked_http1.get()
+    }
+
+    /// The host was offered both versions.
+    pub(crate) fn picked(&self, http2: bool) {
+        self.picked_http1.set(!http2);
+        if !http2 {
+            self.cluster.stats.upstream_cx_http1_total.inc();
+        }
+    }
+
+    /// The connection that all in line waited for can't be shared: each opens one of its own, within
+    /// the cluster's limits.
+    pub(crate) fn spread(&self, priority: Priority, limits: &Thresholds) {
+        let open = self.cluster.sum(priority, |load| &load.connections);
+        let mut room = u64::from(limits.max_connections).saturating_sub(open);
+        self.pool(priority).spread(|| {
+            let any = room > 0;
+            room = room.saturating_sub(1);
+            any
+        });
     }
 
     /// Whether the cluster may have one connection more.
@@ -180,7 +253,7 @@ impl WorkerHost {
         self.cluster.load(priority).connections.inc();
         let stats = &self.cluster.stats;
         stats.upstream_cx_total.inc();
-        if speaks == Speaks::Http {
+        if speaks == Speaks::Http1 {
             stats.upstream_cx_http1_total.inc();
         }
         stats.upstream_cx_active.inc();
@@ -218,7 +291,13 @@ impl WorkerHost {
     }
 
     /// Counts the end of a connection that is no longer in the pool's lists.
-    fn gone(&self, priority: Priority, client: Box<Client>, how: Gone, now: Moment) {
+    pub(crate) fn gone(
+        &self,
+        priority: Priority,
+        (requests, opened): (u32, Moment),
+        how: Gone,
+        now: Moment,
+    ) {
         self.cluster.load(priority).connections.dec();
         let stats = &self.cluster.stats;
         stats.upstream_cx_active.dec();
@@ -236,15 +315,15 @@ impl WorkerHost {
                 _ => stats.upstream_cx_destroy_remote_with_active_rq.inc(),
             }
         }
-        stats.upstream_rq_per_cx.record(u64::from(client.requests));
-        stats.upstream_cx_length_ms.record(now.millis_since(client.opened));
+        stats.upstream_rq_per_cx.record(u64::from(requests));
+        stats.upstream_cx_length_ms.record(now.millis_since(opened));
     }
 
     /// Closes idle connections that their host closed, or that idled too long.
     pub(crate) fn sweep(&self, now: Moment, cluster: &Cluster) {
         let limit = cluster.http.idle_timeout;
-        let idle = |c: &mut Client| limit.is_some_and(|t| now.since(c.last_used) >= t);
-        let old = |c: &mut Client| {
+        let idle = |c: &mut h1::Client| limit.is_some_and(|t| now.since(c.last_used) >= t);
+        let old = |c: &mut h1::Client| {
             let limit = cluster.http.max_connection_duration;
             limit.is_some_and(|t| now.since(c.opened) >= t)
         };
@@ -252,18 +331,42 @@ impl WorkerHost {
             let pool = self.pool(priority);
             pool.sweep(idle, |client| {
                 self.cluster.stats.upstream_cx_idle_timeout.inc();
-                self.gone(priority, client, Gone::Local, now);
+                self.gone(priority, history(&client), Gone::Local, now);
             });
             pool.sweep(old, |client| {
                 self.cluster.stats.upstream_cx_max_duration_reached.inc();
-                self.gone(priority, client, Gone::Local, now);
+                self.gone(priority, history(&client), Gone::Local, now);
             });
             pool.sweep(
                 |client| client.wire.stream.has_news(),
-                |client| self.gone(priority, client, Gone::Remote, now),
+                |client| self.gone(priority, history(&client), Gone::Remote, now),
             );
+            self.sweep_channels(priority, now, cluster);
         }
     }
+
+    fn sweep_channels(&self, priority: Priority, now: Moment, cluster: &Cluster) {
+        let http = &cluster.http;
+        let passed = |limit: Option<Duration>, since| limit.is_some_and(|t| now.since(since) >= t);
+        let all = self.channels[priority as usize].borrow().clone();
+        for channel in all {
+            let idle = channel.idle_since().is_some_and(|since| passed(http.idle_timeout, since));
+            let old = passed(http.max_connection_duration, channel.opened);
+            if idle {
+                self.cluster.stats.upstream_cx_idle_timeout.inc();
+            } else if old {
+                self.cluster.stats.upstream_cx_max_duration_reached.inc();
+            }
+            if idle || old {
+                self.forget(priority, &channel);
+            }
+        }
+    }
+}
+
+/// Requests that a connection served, and since when it was open.
+pub(crate) fn history(client: &h1::Client) -> (u32, Moment) {
+    (client.requests, client.opened)
 }
 
 /// A host that is gone takes its idle connections along.
@@ -271,7 +374,7 @@ impl Drop for WorkerHost {
     fn drop(&mut self) {
         let now = clock::now();
         for priority in Priority::ALL {
-            let end = |client| self.gone(priority, client, Gone::Local, now);
+            let end = |client: Box<_>| self.gone(priority, history(&client), Gone::Local, now);
             self.pool(priority).sweep(|_| true, end);
         }
     }
@@ -284,116 +387,6 @@ pub(crate) enum Gone {
     Remote,
     LocalActive,
     RemoteActive,
-}
-
-/// A connection in use. However the request ends, the pool hears of it.
-pub(crate) struct Leased {
-    client: Option<Box<Client>>,
-    pub(crate) host: Rc<WorkerHost>,
-    pub(crate) priority: Priority,
-    /// What to count if it isn't given back.
-    pub(crate) fate: Gone,
-    /// It had served requests before this one.
-    pub(crate) reused: bool,
-    bytes_taken: u64,
-    bytes_out: u64,
-}
-
-impl Leased {
-    pub(crate) fn new(client: Box<Client>, host: Rc<WorkerHost>, priority: Priority) -> Leased {
-        let reused = client.requests > 0;
-        let wire = &client.wire;
-        let (bytes_taken, bytes_out) = (wire.bytes_taken, wire.bytes_out);
-        let fate = Gone::LocalActive;
-        host.stats.rq_active.inc();
-        Leased { client: Some(client), host, priority, fate, reused, bytes_taken, bytes_out }
-    }
-
-    /// The connection; there is one until [`Leased::give_back`].
-    pub(crate) fn client(&mut self) -> &mut Client {
-        // Only `give_back` and `drop` empty it, and both end the lease.
-        self.client.as_mut().expect("a lease holds its connection until it ends")
-    }
-
-    /// Bytes of this request's answer taken, and of this request sent.
-    pub(crate) fn wire_bytes(&self) -> (u64, u64) {
-        let Some(client) = &self.client else { return (0, 0) };
-        (client.wire.bytes_taken - self.bytes_taken, client.wire.bytes_out - self.bytes_out)
-    }
-
-    /// The host sent something since the request began.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.client.as_ref().is_some_and(|c| c.answered || !c.wire.input.is_empty())
-    }
-
-    /// The request is over: back into the pool if it can serve another one.
-    pub(crate) fn give_back(mut self, now: Moment, max_requests: u32, max_age: Option<Duration>) {
-        let Some(mut client) = self.client.take() else { return };
-        let mut worn = max_requests > 0 && client.requests >= max_requests;
-        let old = max_age.is_some_and(|age| now.since(client.opened) >= age);
-        if old {
-            self.host.cluster.stats.upstream_cx_max_duration_reached.inc();
-        }
-        if worn {
-            self.host.cluster.stats.upstream_cx_max_requests.inc();
-        }
-        worn |= old;
-        self.account(&mut client);
-        if client.closing {
-            self.host.cluster.stats.upstream_cx_close_notify.inc();
-        }
-        // Whoever waits in line takes it up at once.
-        let pool = self.host.pool(self.priority);
-        let in_order = !pool.has_line() || !client.wire.stream.has_news();
-        if client.is_reusable() && in_order && !worn {
-            client.last_used = now;
-            client.wire.idle();
-            pool.release(client);
-        } else {
-            let how = if client.wire.eof { Gone::Remote } else { Gone::Local };
-            self.host.gone(self.priority, client, how, now);
-            self.host.pool(self.priority).closed();
-        }
-    }
-
-    /// The connection proved dead: it is counted out, but its place in the pool is kept for a new one.
-    pub(crate) fn into_place(mut self) -> Rc<WorkerHost> {
-        if let Some(mut client) = self.client.take() {
-            self.account(&mut client);
-            self.host.gone(self.priority, client, self.fate, clock::now());
-        }
-        self.host.clone()
-    }
-
-    /// Counts what went over the connection since it was last counted.
-    pub(crate) fn count_bytes(&mut self) {
-        if let Some(client) = &mut self.client {
-            count_bytes(&self.host, client);
-        }
-    }
-
-    /// Counts what the lease did; called once, at its end.
-    fn account(&self, client: &mut Client) {
-        self.host.stats.rq_active.dec();
-        count_bytes(&self.host, client);
-    }
-}
-
-fn count_bytes(host: &WorkerHost, client: &mut Client) {
-    let (read, written) = client.wire.uncounted();
-    host.cluster.stats.upstream_cx_rx_bytes_total.add(read);
-    host.cluster.stats.upstream_cx_tx_bytes_total.add(written);
-}
-
-impl Drop for Leased {
-    fn drop(&mut self) {
-        if let Some(mut client) = self.client.take() {
-            self.account(&mut client);
-            let now = clock::now();
-            self.host.gone(self.priority, client, self.fate, now);
-            self.host.pool(self.priority).closed();
-        }
-    }
 }
 
 /// Where something went, for logs.

@@ -132,7 +132,8 @@ def _split(found: Sequence[Stored], field: str, plural: str) -> dict[str, Any]:
             state = {"version_info": one.version_info, **entry}
             dynamic.append({"name": one.name, "active_state": state})
         elif plural == "secrets":
-            dynamic.append({"name": one.name, "version_info": one.version_info, **entry})
+            version = {"version_info": one.version_info} if one.version_info else {}
+            dynamic.append({"name": one.name, **version, **entry})
         else:
             dynamic.append({"version_info": one.version_info, **entry})
     active = (

@@ -113,7 +113,7 @@ mod tests {
             local: Address::Ip(([127, 0, 0, 1], 2).into()),
             listener: "l".into(),
             accepted_at: Moment::START,
-            server_name: None,
+            hello: None,
             chain: "".into(),
             tls: None,
         };
@@ -123,6 +123,7 @@ mod tests {
             connection: &connection,
             worker: 0,
             service_cluster: "mine",
+            cluster: "",
             health_failed,
         };
         let stats = Stats::new(&means, "health_check");

@@ -95,7 +95,7 @@ impl Worker {
                 local: address,
                 listener: "l".into(),
                 accepted_at: now,
-                server_name: None,
+                hello: None,
                 chain: "".into(),
                 tls: None,
             },

@@ -4,17 +4,7 @@ use dragoman_types::Headers;
 
 use super::chunked::ChunkDecoder;
 use super::error::ParseError;
-use super::head::Limits;
-
-/// How a body is delimited.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
-    None,
-    Length(u64),
-    Chunked,
-    /// Responses only: the end of the connection is the end of the body.
-    UntilClose,
-}
+use crate::message::{Framing, Limits};
 
 /// One step through buffered input: drop `framing` bytes, then `data` bytes of body follow.
 /// All zero and not done: more input is needed.

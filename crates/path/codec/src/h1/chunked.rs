@@ -7,7 +7,8 @@ use dragoman_types::Headers;
 
 use super::body::Decoded;
 use super::error::ParseError;
-use super::head::{Limits, find_end, from_httparse};
+use super::head::{find_end, from_httparse};
+use crate::message::Limits;
 
 /// Bytes of one chunk-size line with its extensions.
 const MAX_LINE: usize = 4096;

@@ -4,14 +4,7 @@ use dragoman_types::{HeaderId, Headers, id};
 use memchr::memchr;
 
 use super::error::ParseError;
-
-/// Limits on one head.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes from the first to the final CRLF.
-    pub head_bytes: usize,
-    pub fields: usize,
-}
+use crate::message::Limits;
 
 /// The most fields that any configuration may allow: bounds the parser's table.
 pub const MAX_FIELDS: usize = 1024;
@@ -63,44 +56,6 @@ pub(super) fn take_fields(
     Ok(fields)
 }
 
-/// As [`take_fields`], in one copy, where each line is `name: value` CRLF and nothing else stands
-/// between the start line and the head's end: then no line can end in another way, and none is folded.
-/// `None`: it isn't so, or something is wrong.
-pub(super) fn take_lines(
-    bytes: &[u8],
-    parsed: &[httparse::Header<'_>],
-    headers: &mut Headers,
-) -> Option<FramingFields> {
-    let mut fields = FramingFields::default();
-    let Some(first) = parsed.first() else {
-        return bytes.ends_with(b"\r\n\r\n").then_some(fields);
-    };
-    let start = offset(bytes, first.name.as_bytes());
-    let lines = bytes.get(start..)?;
-    let mut block = headers.adopt_block(lines);
-    let mut at = 0;
-    for field in parsed {
-        let value = at + field.name.len() + 2;
-        let end = value + field.value.len();
-        let plain = offset(lines, field.name.as_bytes()) == at
-            && offset(lines, field.value) == value
-            && lines.get(value - 2..value) == Some(b": ")
-            && lines.get(end..end + 2) == Some(b"\r\n");
-        if !plain {
-            return None;
-        }
-        let id = block.line(at, field.name.len(), value, field.value.len());
-        fields.note(id, field.name.len(), field.value).ok()?;
-        at = end + 2;
-    }
-    (bytes[..start].ends_with(b"\r\n") && lines[at..] == *b"\r\n").then_some(fields)
-}
-
-/// Where `part`, a slice of `whole`, begins in it.
-fn offset(whole: &[u8], part: &[u8]) -> usize {
-    (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize)
-}
-
 /// What the fields say about framing, gathered field by field.
 #[derive(Default)]
 pub(super) struct FramingFields {
@@ -117,7 +72,12 @@ pub(super) struct FramingFields {
 
 impl FramingFields {
     #[inline]
-    fn note(&mut self, id: HeaderId, name_len: usize, value: &[u8]) -> Result<(), ParseError> {
+    pub(super) fn note(
+        &mut self,
+        id: HeaderId,
+        name_len: usize,
+        value: &[u8],
+    ) -> Result<(), ParseError> {
         self.bytes += (name_len + value.len() + 3) as u64;
         match id {
             id::CONTENT_LENGTH => {

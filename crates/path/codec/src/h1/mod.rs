@@ -10,12 +10,12 @@ pub mod body;
 pub mod chunked;
 pub mod error;
 pub mod head;
+mod plain;
 pub mod request;
 pub mod response;
 pub mod write;
 
-pub use body::{BodyDecoder, BodyEncoder, Decoded, Framing};
+pub use body::{BodyDecoder, BodyEncoder, Decoded};
 pub use error::ParseError;
-pub use head::Limits;
-pub use request::{Request, parse_request};
-pub use response::{Response, parse_response};
+pub use request::parse_request;
+pub use response::parse_response;

@@ -3,26 +3,10 @@
 use dragoman_types::{RequestHead, Version, id};
 use std::mem::MaybeUninit;
 
-use super::body::Framing;
 use super::error::ParseError;
-use super::head::{
-    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields,
-    take_lines,
-};
-
-/// What a request head said to the codec; the rest went into the [`RequestHead`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Request {
-    /// Bytes of the head.
-    pub consumed: usize,
-    pub framing: Framing,
-    /// The client lets the connection serve another request.
-    pub keep_alive: bool,
-    pub expect_continue: bool,
-    pub upgrade: bool,
-    /// Bytes of its fields as Envoy counts them.
-    pub field_bytes: u64,
-}
+use super::head::{FramingFields, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields};
+use super::plain;
+use crate::message::{Framing, Limits, Request};
 
 /// Parses the head at the start of `buf` into `head` (cleared first). `scanned` remembers progress
 /// between calls on a growing buffer and is reset to 0 once a head was taken. Empty lines before
@@ -69,16 +53,22 @@ pub fn skip_empty_lines(buf: &[u8]) -> usize {
 /// Most heads come as a whole, in lines as we write them ourselves: one look finds their end too.
 /// `None`: not so, or something is wrong; the careful way tells.
 fn at_once(buf: &[u8], limits: &Limits, head: &mut RequestHead) -> Option<Request> {
-    let mut table = [MaybeUninit::uninit(); USUAL_FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let found = parsed.parse_with_uninit_headers(buf, &mut table);
-    let Ok(httparse::Status::Complete(n)) = found else { return None };
-    // The parser passes over line ends before the request line.
-    if n > limits.head_bytes || buf[0].is_ascii_whitespace() {
+    const LAST: &[u8] = b" HTTP/1.1\r\n";
+    let method = &buf[..buf.iter().take(LONGEST_METHOD + 1).position(|byte| *byte == b' ')?];
+    let at = method.len() + 1;
+    let end = plain::target_end(buf, at);
+    let start = end + LAST.len();
+    if end == at || buf.get(end..start)? != LAST || !is_known_method(method) {
         return None;
     }
-    begin(&parsed, limits, head).ok()?;
-    let fields = take_lines(&buf[..n], parsed.headers, &mut head.headers)?;
+    head.clear();
+    head.version = Version::Http11;
+    head.headers.append(id::METHOD, method);
+    head.headers.append(id::PATH, &buf[at..end]);
+    let (n, fields) = plain::take(buf, start, limits.fields, &mut head.headers)?;
+    if n > limits.head_bytes {
+        return None;
+    }
     framing(&fields, head.version, n).ok()
 }
 
@@ -151,6 +141,9 @@ fn refine(error: ParseError, bytes: &[u8]) -> ParseError {
 fn is_known_method(method: &[u8]) -> bool {
     KNOWN_METHODS.contains(&method)
 }
+
+/// `UNSUBSCRIBE`.
+const LONGEST_METHOD: usize = 11;
 
 const KNOWN_METHODS: &[&[u8]] = &[
     b"GET",

@@ -3,26 +3,10 @@
 use dragoman_types::{ResponseHead, Version};
 use std::mem::MaybeUninit;
 
-use super::body::Framing;
 use super::error::ParseError;
-use super::head::{
-    FramingFields, Limits, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields,
-    take_lines,
-};
-
-/// What a response head said to the codec; the rest went into the [`ResponseHead`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Response {
-    /// Bytes of the head.
-    pub consumed: usize,
-    pub framing: Framing,
-    /// The origin lets the connection serve another request.
-    pub keep_alive: bool,
-    /// 1xx: another head follows.
-    pub interim: bool,
-    /// Bytes of its fields as Envoy counts them.
-    pub field_bytes: u64,
-}
+use super::head::{FramingFields, MAX_FIELDS, USUAL_FIELDS, find_end, from_httparse, take_fields};
+use super::plain;
+use crate::message::{Framing, Limits, Response};
 
 /// Parses the head at the start of `buf` into `head` (cleared first), as the answer to a request
 /// that was (`to_head`) or wasn't a HEAD request.
@@ -71,16 +55,22 @@ fn at_once(
     to_head: bool,
     head: &mut ResponseHead,
 ) -> Option<Response> {
-    let mut table = [MaybeUninit::uninit(); USUAL_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let found = config.parse_response_with_uninit_headers(&mut parsed, buf, &mut table);
-    let Ok(httparse::Status::Complete(n)) = found else { return None };
+    let status = buf.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<4>()?;
+    let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' '] = *status else {
+        return None;
+    };
+    let end = plain::text_end(buf, 13);
+    if buf.get(end..end + 2)? != b"\r\n" {
+        return None;
+    }
+    head.clear();
+    head.version = Version::Http11;
+    let digit = |byte: u8| u16::from(byte - b'0');
+    head.status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
+    let (n, fields) = plain::take(buf, end + 2, limits.fields, &mut head.headers)?;
     if n > limits.head_bytes {
         return None;
     }
-    begin(&parsed, limits, head).ok()?;
-    let fields = take_lines(&buf[..n], parsed.headers, &mut head.headers)?;
     finish(fields, head, to_head, n).ok()
 }
 

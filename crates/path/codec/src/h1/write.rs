@@ -3,7 +3,7 @@
 
 use dragoman_types::{HeaderId, Headers, RequestHead, ResponseHead, id};
 
-use super::body::Framing;
+use crate::message::Framing;
 
 /// How field names are spelled on the wire.
 /// Source: `Http1ProtocolOptions.header_key_format`.
@@ -221,7 +221,8 @@ fn error_reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::h1::{Limits, parse_request};
+    use crate::Limits;
+    use crate::h1::parse_request;
 
     #[test]
     fn what_was_read_is_written() {

@@ -59,7 +59,7 @@ pub fn connection(remote: &str) -> Connection {
         local: Address::Ip((Ipv4Addr::LOCALHOST, 8080).into()),
         listener: "l".into(),
         accepted_at: Moment::START,
-        server_name: None,
+        hello: None,
         chain: "".into(),
         tls: None,
     }

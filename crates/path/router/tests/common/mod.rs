@@ -185,7 +185,7 @@ pub fn with_facts<T>(f: impl FnOnce(&Facts<'_>) -> T) -> T {
         local: address(2),
         listener: "listener".into(),
         accepted_at: Moment::START,
-        server_name: None,
+        hello: None,
         chain: "".into(),
         tls: None,
     };

@@ -16,8 +16,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 
+use super::current::Current;
 use super::facts;
-use super::material::{self, Secrets};
+use super::material::{self, Fetched, Secrets, fetched_keys, validation_secret};
 use super::parameters::{Parameters, Side};
 use super::select::Selection;
 use super::validation::Validation;
@@ -46,12 +47,19 @@ impl DownstreamTls {
         message: &DownstreamTlsContext,
         secrets: &dyn Secrets,
         faults: &mut Faults,
-    ) -> Option<DownstreamTls> {
+    ) -> Option<Current<DownstreamTls>> {
         let empty = CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
         faults.field("common_tls_context", |faults| {
-            DownstreamTls::compile_common(message, common, secrets, faults)
+            Current::compile(Fetched::of(Some(common), secrets), || {
+                DownstreamTls::compile_common(message, common, secrets, faults)
+            })
         })
+    }
+
+    /// The secrets that the context fetches, by [`super::fetched_key`].
+    pub fn fetches(message: &DownstreamTlsContext) -> Vec<String> {
+        message.common_tls_context.as_ref().map(fetched_keys).unwrap_or_default()
     }
 
     fn compile_common(
@@ -96,7 +104,7 @@ impl DownstreamTls {
         config.ignore_client_order = !message.prefer_client_ciphers;
         resumption(&mut config, message, faults);
         let mut with_alpn = config.clone();
-        with_alpn.alpn_protocols = material::protocols(&common.alpn_protocols, faults);
+        with_alpn.alpn_protocols = material::protocols(&common.alpn_protocols);
         Some(DownstreamTls {
             config: Arc::new(with_alpn),
             without_alpn: Arc::new(config),
@@ -197,7 +205,8 @@ pub(super) fn expiries(
     let fetched = common.tls_certificate_sds_secret_configs.iter().map(|named| &*named.name);
     let own = inline.chain(fetched).zip(keys);
     let own = own.filter_map(|(name, key)| Some((name, facts::not_after(key.cert.first()?)?)));
-    let trusted = validation.and_then(Validation::expiry).map(|at| (UNNAMED_CA, at));
+    let ca = validation_secret(common).map_or(UNNAMED_CA, |secret| &secret.name);
+    let trusted = validation.and_then(Validation::expiry).map(|at| (ca, at));
     let mut found: Vec<Expiry> = Vec::new();
     for (name, at) in own.chain(trusted) {
         match found.iter_mut().find(|(known, _)| **known == *name) {

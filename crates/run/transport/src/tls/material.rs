@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use dragoman_proto::pb::envoy::config::core::v3::{DataSource, data_source::Specifier};
+use dragoman_proto::data_source::read;
+use dragoman_proto::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, SdsSecretConfig, Secret, TlsCertificate, secret,
+    CertificateValidationContext, CommonTlsContext, SdsSecretConfig, Secret, TlsCertificate,
+    common_tls_context::ValidationContextType, secret,
 };
 use dragoman_types::Faults;
 use rustls::crypto::CryptoProvider;
@@ -12,33 +14,78 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-/// Secrets by name (`static_resources.secrets`).
+use super::validation::Validation;
+
+/// Where secrets come from.
 pub trait Secrets {
+    /// One of `static_resources.secrets`.
     fn secret(&self, name: &str) -> Option<&Secret>;
+
+    /// One that was fetched, if it has come, by [`fetched_key`].
+    fn fetched(&self, key: &str) -> Option<&Secret>;
 }
 
-/// The source's bytes, read now. `None` where there is no source or it can't be read, which is then a
-/// fault.
-pub(super) fn read(
-    source: Option<&DataSource>,
-    field: &str,
-    faults: &mut Faults,
-) -> Option<Vec<u8>> {
-    let specifier = source?.specifier.as_ref()?;
-    faults.field(field, |faults| {
-        let (field, found) = match specifier {
-            Specifier::InlineString(text) => return Some(text.clone().into_bytes()),
-            Specifier::InlineBytes(bytes) => return Some(bytes.clone()),
-            Specifier::Filename(name) => {
-                ("filename", std::fs::read(name).map_err(|error| format!("{name}: {error}")))
-            }
-            Specifier::EnvironmentVariable(name) => {
-                let found = std::env::var(name).map(String::into_bytes);
-                ("environment_variable", found.map_err(|error| format!("{name}: {error}")))
-            }
-        };
-        found.map_err(|why| faults.add_at(field, "unreadable", why)).ok()
-    })
+/// By which name a fetched secret is published: its own name and the file that it stands in. `None`: it
+/// is a static one.
+#[expect(deprecated, reason = "configurations still say `path`")]
+pub fn fetched_key(config: &SdsSecretConfig) -> Option<String> {
+    let path = match config.sds_config.as_ref()?.config_source_specifier.as_ref() {
+        Some(ConfigSourceSpecifier::PathConfigSource(source)) => source.path.as_str(),
+        Some(ConfigSourceSpecifier::Path(path)) => path.as_str(),
+        _ => "",
+    };
+    Some(format!("{}@{path}", config.name))
+}
+
+/// The secret by which a context checks its peers, if it has one.
+pub(super) fn validation_secret(common: &CommonTlsContext) -> Option<&SdsSecretConfig> {
+    match common.validation_context_type.as_ref()? {
+        ValidationContextType::ValidationContextSdsSecretConfig(named) => Some(named),
+        ValidationContextType::CombinedValidationContext(combined) => {
+            combined.validation_context_sds_secret_config.as_ref()
+        }
+        _ => None,
+    }
+}
+
+/// The keys of the secrets that a context fetches.
+pub(super) fn fetched_keys(common: &CommonTlsContext) -> Vec<String> {
+    let certificates = common.tls_certificate_sds_secret_configs.iter();
+    certificates.chain(validation_secret(common)).filter_map(fetched_key).collect()
+}
+
+/// Which of the secrets that a context has fetched have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fetched {
+    /// It has none fetched.
+    None,
+    Waiting,
+    All,
+}
+
+impl Fetched {
+    pub(super) fn of(common: Option<&CommonTlsContext>, secrets: &dyn Secrets) -> Fetched {
+        let keys = common.map(fetched_keys).unwrap_or_default();
+        match keys.iter().all(|key| secrets.fetched(key).is_some()) {
+            _ if keys.is_empty() => Fetched::None,
+            true => Fetched::All,
+            false => Fetched::Waiting,
+        }
+    }
+}
+
+/// Whether a secret is of use at all, whoever is to use it.
+pub fn check_secret(secret: &Secret, faults: &mut Faults) {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    match &secret.r#type {
+        Some(secret::Type::TlsCertificate(certificate)) => {
+            faults.field("tls_certificate", |f| certified_key(certificate, &provider, f));
+        }
+        Some(secret::Type::ValidationContext(context)) => {
+            faults.field("validation_context", |f| Validation::compile(context, &provider, f));
+        }
+        Some(_) | None => faults.add("unsupported", "it is neither a certificate nor a context"),
+    }
 }
 
 /// All certificates of a PEM text.
@@ -103,31 +150,24 @@ pub(super) fn certified_key(
     }
 }
 
-/// The protocols of ALPN. What isn't spoken can't be offered.
-pub(super) fn protocols(names: &[String], faults: &mut Faults) -> Vec<Vec<u8>> {
-    for (index, name) in names.iter().enumerate() {
-        if name == "h2" {
-            let why = "HTTP/2 isn't spoken yet: take h2 off the list";
-            faults.item("alpn_protocols", index, |faults| faults.add("unsupported", why));
-        }
-    }
+/// The protocols of ALPN.
+pub(super) fn protocols(names: &[String]) -> Vec<Vec<u8>> {
     names.iter().map(|name| name.clone().into_bytes()).collect()
 }
 
-/// The secret that `config` names, which must be a static one.
+/// The secret that `config` names.
 fn named<'s>(
     config: &SdsSecretConfig,
     secrets: &'s dyn Secrets,
     faults: &mut Faults,
 ) -> Option<&'s secret::Type> {
-    if config.sds_config.is_some() {
-        let why = "secrets aren't fetched yet: put the secret into static_resources.secrets";
-        faults.add_at("sds_config", "unsupported", why);
-        return None;
-    }
-    let found = secrets.secret(&config.name).and_then(|secret| secret.r#type.as_ref());
+    let (found, place) = match fetched_key(config) {
+        Some(key) => (secrets.fetched(&key), "its file"),
+        None => (secrets.secret(&config.name), "static_resources.secrets"),
+    };
+    let found = found.and_then(|secret| secret.r#type.as_ref());
     if found.is_none() {
-        let why = format!("there is no secret {:?} in static_resources.secrets", config.name);
+        let why = format!("there is no secret {:?} in {place}", config.name);
         faults.add_at("name", "unknown-secret", why);
     }
     found

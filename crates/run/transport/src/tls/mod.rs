@@ -4,6 +4,7 @@
 //! [`TlsStream`]. What rustls can't do (TLS 1.0 and 1.1, ciphers without forward secrecy, renegotiation)
 //! is refused when it's configured.
 
+mod current;
 mod downstream;
 mod facts;
 mod material;
@@ -16,8 +17,9 @@ mod upstream;
 mod validation;
 mod verifier;
 
+pub use current::Current;
 pub use downstream::{DownstreamTls, Expiry};
-pub use material::Secrets;
-pub use stats::{SslStats, TlsStats};
+pub use material::{Secrets, check_secret, fetched_key};
+pub use stats::{SocketFactoryStats, SslStats, TlsStats};
 pub use stream::{Handshake, HandshakeError, TlsStream};
-pub use upstream::UpstreamTls;
+pub use upstream::{Offer, UpstreamTls};

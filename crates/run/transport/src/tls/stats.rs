@@ -18,6 +18,15 @@ stats_struct! {
     }
 }
 
+stats_struct! {
+    /// `<listener or cluster>.(server|client)_ssl_socket_factory.`
+    pub struct SocketFactoryStats {
+        counters:
+            ssl_context_update_by_sds, upstream_context_secrets_not_ready,
+            downstream_context_secrets_not_ready;
+    }
+}
+
 /// A counter by family and name.
 type Named = ((&'static str, &'static str), Shard<Single<Counter>>);
 

@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use super::parameters::{group_name, suite_name};
-use super::{DownstreamTls, UpstreamTls, facts};
+use super::{DownstreamTls, Offer, UpstreamTls, facts};
 
 /// A stream behind its handshake.
 pub struct TlsStream {
@@ -146,10 +146,10 @@ impl TlsStream {
         socket: Socket,
         pool: Rc<BufferPool>,
         tls: &UpstreamTls,
-        address: &Address,
-        http: bool,
+        (address, hostname): (&Address, &str),
+        offer: Offer,
     ) -> Result<Handshake, HandshakeError> {
-        let session = ClientConnection::new(tls.config(http), tls.name(address));
+        let session = ClientConnection::new(tls.config(offer), tls.name(address, hostname));
         let session = session.map_err(HandshakeError::Tls)?;
         let wire = Wire { socket, input: Buffer::default(), pool };
         let mut stream = wire.into_stream(session.into());

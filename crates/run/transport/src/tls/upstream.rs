@@ -12,8 +12,9 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 
+use super::current::Current;
 use super::downstream::{Expiry, certified_keys, expiries, validation};
-use super::material::{Secrets, protocols as protocols_of};
+use super::material::{Fetched, Secrets, fetched_keys, protocols as protocols_of};
 use super::parameters::{Parameters, Side};
 use super::select::Always;
 use super::validation::Validation;
@@ -22,24 +23,52 @@ use super::verifier::HostVerifier;
 /// Sessions of hosts that are kept at most.
 const MAX_SESSIONS: u32 = 1024;
 
+/// What a connection is offered by ALPN where the context names no protocols.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Offer {
+    /// It isn't HTTP.
+    Nothing,
+    Http1,
+    Http2,
+    /// HTTP/2 rather than HTTP/1.
+    Either,
+}
+
+/// By [`Offer`].
+const OFFERS: [&[&[u8]]; 4] = [&[], &[b"http/1.1"], &[b"h2"], &[b"h2", b"http/1.1"]];
+
 /// Compiled; shared by the workers.
 #[derive(Debug)]
 pub struct UpstreamTls {
-    config: Arc<ClientConfig>,
-    /// The same for what isn't HTTP: no protocol is offered that isn't configured.
-    plain: Arc<ClientConfig>,
+    /// By [`Offer`].
+    configs: [Arc<ClientConfig>; 4],
     /// What the host is asked for; `None`: nothing is said of a name.
     name: Option<ServerName<'static>>,
+    /// It's the host's own name, where it has one.
+    by_host: bool,
     pub(super) checks_peer: bool,
     verifier: Arc<HostVerifier>,
     expiries: Vec<Expiry>,
 }
 
 impl UpstreamTls {
-    /// Compiles the context. HTTP offers `protocols` where the context names none.
+    /// Compiles the context.
     pub fn compile(
         message: &UpstreamTlsContext,
-        protocols: &[&[u8]],
+        secrets: &dyn Secrets,
+        faults: &mut Faults,
+    ) -> Option<Current<UpstreamTls>> {
+        let fetched = Fetched::of(message.common_tls_context.as_ref(), secrets);
+        Current::compile(fetched, || UpstreamTls::compile_all(message, secrets, faults))
+    }
+
+    /// The secrets that the context fetches, by [`super::fetched_key`].
+    pub fn fetches(message: &UpstreamTlsContext) -> Vec<String> {
+        message.common_tls_context.as_ref().map(fetched_keys).unwrap_or_default()
+    }
+
+    fn compile_all(
+        message: &UpstreamTlsContext,
         secrets: &dyn Secrets,
         faults: &mut Faults,
     ) -> Option<UpstreamTls> {
@@ -61,28 +90,32 @@ impl UpstreamTls {
                 .with_protocol_versions(&parameters.versions);
             let config =
                 config.map_err(|error| faults.add("unsupported", error.to_string())).ok()?;
-            let verifier = Arc::new(HostVerifier { validation, algorithms });
+            let as_asked = message.auto_sni_san_validation;
+            let verifier = Arc::new(HostVerifier { validation, as_asked, algorithms });
             let config = config.dangerous().with_custom_certificate_verifier(verifier.clone());
             let mut config = match keys.into_iter().next() {
                 Some(key) => config.with_client_cert_resolver(Arc::new(Always(key))),
                 None => config.with_no_client_auth(),
             };
-            config.alpn_protocols = protocols_of(&common.alpn_protocols, faults);
+            config.alpn_protocols = protocols_of(&common.alpn_protocols);
             // A host that picks none, or one of its own, is taken all the same.
             config.check_selected_alpn = false;
-            config.enable_sni = name.is_some();
+            config.enable_sni = name.is_some() || message.auto_host_sni;
             config.resumption = match sessions {
                 0 => Resumption::disabled(),
                 some => Resumption::in_memory_sessions(some as usize),
             };
-            let plain = Arc::new(config.clone());
-            if config.alpn_protocols.is_empty() {
-                config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-            }
+            let offering = |protocols: &[&[u8]]| {
+                let mut config = config.clone();
+                if config.alpn_protocols.is_empty() {
+                    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+                }
+                Arc::new(config)
+            };
             Some(UpstreamTls {
-                config: Arc::new(config),
-                plain,
+                configs: OFFERS.map(offering),
                 name,
+                by_host: message.auto_host_sni,
                 checks_peer,
                 verifier,
                 expiries,
@@ -99,13 +132,17 @@ impl UpstreamTls {
         self.verifier.forgives(chain)
     }
 
-    /// For a connection that speaks HTTP, or anything else.
-    pub(super) fn config(&self, http: bool) -> Arc<ClientConfig> {
-        if http { self.config.clone() } else { self.plain.clone() }
+    pub(super) fn config(&self, offer: Offer) -> Arc<ClientConfig> {
+        self.configs[offer as usize].clone()
     }
 
     /// The name that a host at `address` is asked for, which also tells its sessions from others'.
-    pub(super) fn name(&self, address: &Address) -> ServerName<'static> {
+    pub(super) fn name(&self, address: &Address, hostname: &str) -> ServerName<'static> {
+        if self.by_host
+            && let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(hostname.to_owned())
+        {
+            return name;
+        }
         let ip = || address.ip().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         self.name.clone().unwrap_or_else(|| ServerName::IpAddress(ip().into()))
     }

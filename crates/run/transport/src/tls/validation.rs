@@ -12,11 +12,14 @@ use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     certificate_validation_context::TrustChainVerification, subject_alt_name_matcher::SanType,
 };
 use dragoman_proto::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use dragoman_proto::{data_source, u32_or};
 use dragoman_types::Faults;
 use dragoman_types::tls::Certificate;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, ServerName, TrustAnchor, UnixTime,
+};
 use rustls::{CertificateError, Error, OtherError};
 use webpki::{
     EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
@@ -80,6 +83,9 @@ impl Rejected {
     }
 }
 
+/// `max_verify_depth` unless it's set.
+const MAX_DEPTH: u32 = 100;
+
 /// Which certificates a peer may show.
 #[derive(Debug)]
 pub(super) struct Validation {
@@ -92,6 +98,8 @@ pub(super) struct Validation {
     only_leaf_revocation: bool,
     allow_expired: bool,
     accept_untrusted: bool,
+    /// Certificates that may stand between a peer's own and a trusted one.
+    max_depth: usize,
     /// Clients aren't told who is trusted.
     pub(super) quiet: bool,
     names: Vec<NameMatcher>,
@@ -115,7 +123,7 @@ impl Validation {
         provider: &CryptoProvider,
         faults: &mut Faults,
     ) -> Option<Validation> {
-        let pem = material::read(message.trusted_ca.as_ref(), "trusted_ca", faults);
+        let pem = data_source::read(message.trusted_ca.as_ref(), "trusted_ca", faults);
         let trusted = match pem {
             Some(pem) => material::certificates(&pem, "trusted_ca", faults)?,
             None => Vec::new(),
@@ -143,6 +151,7 @@ impl Validation {
             allow_expired: message.allow_expired_certificate,
             accept_untrusted: message.trust_chain_verification
                 == TrustChainVerification::AcceptUntrusted as i32,
+            max_depth: u32_or(message.max_verify_depth.as_ref(), MAX_DEPTH) as usize,
             quiet: message.suppress_client_ca_list,
             names,
             hashes: pins(
@@ -169,6 +178,21 @@ impl Validation {
     /// Whether there must be a certificate, even if nothing else says so: names and pins ask for one.
     pub(super) fn requires(&self) -> bool {
         !self.names.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+    }
+
+    /// Whether a host's certificate has the name that it was asked for.
+    pub(super) fn verify_asked(
+        leaf: &CertificateDer<'_>,
+        asked: &ServerName<'_>,
+    ) -> Result<(), Error> {
+        let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let has = match asked {
+            ServerName::DnsName(name) => {
+                facts.dns_sans.iter().any(|known| covers(known, name.as_ref()))
+            }
+            other => facts.ip_sans.iter().any(|known| **known == *other.to_str()),
+        };
+        if has { Ok(()) } else { Err(Rejected::Name(all_names(&facts).into()).into()) }
     }
 
     /// Whether anything of a certificate is checked.
@@ -265,6 +289,9 @@ impl Validation {
     /// What webpki leaves open: that those between may sign, and that the trusted one is valid.
     fn verify_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
         let now = now.as_secs() as i64;
+        if path.intermediate_certificates().count() > self.max_depth {
+            return Err(webpki::Error::UnknownIssuer);
+        }
         if !path.intermediate_certificates().all(|between| facts::may_sign(&between.der())) {
             return Err(webpki::Error::UnknownIssuer);
         }
@@ -343,7 +370,7 @@ fn revocation_lists(
     message: &CertificateValidationContext,
     faults: &mut Faults,
 ) -> Option<Vec<OwnedCertRevocationList>> {
-    let Some(pem) = material::read(message.crl.as_ref(), "crl", faults) else {
+    let Some(pem) = data_source::read(message.crl.as_ref(), "crl", faults) else {
         return Some(Vec::new());
     };
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();

@@ -40,6 +40,8 @@ macro_rules! signatures {
 #[derive(Debug)]
 pub(super) struct HostVerifier {
     pub(super) validation: Option<Validation>,
+    /// It must have the name that was asked for (`auto_sni_san_validation`).
+    pub(super) as_asked: bool,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -55,12 +57,15 @@ impl ServerCertVerifier for HostVerifier {
         &self,
         leaf: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        asked: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(validation) = &self.validation {
             validation.verify(leaf, between, now, Usage::Server)?;
+        }
+        if self.as_asked {
+            Validation::verify_asked(leaf, asked)?;
         }
         Ok(ServerCertVerified::assertion())
     }

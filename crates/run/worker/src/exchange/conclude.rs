@@ -4,13 +4,13 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use dragoman_codec::h1::Framing;
 use dragoman_format::LogType;
 use dragoman_types::{Facts, Flags, LocalReply, Version, id};
 
+use super::filters::framing_of;
 use super::{Active, Exchange};
+use crate::lease::Leased;
 use crate::stream::{Body, Sink, Source};
-use crate::upstream::Leased;
 
 /// Envoy's words for what is in flight when a listener's or the process's time is over.
 const LISTENER_ENDED: &str =
@@ -30,9 +30,12 @@ impl Exchange<'_> {
     pub(super) fn begin(&mut self) {
         let stats = &self.manager.stats;
         stats.downstream_rq_total.inc();
-        stats.downstream_rq_http1_total.inc();
+        match self.server.is_http2() {
+            true => stats.downstream_rq_http2_total.inc(),
+            false => stats.downstream_rq_http1_total.inc(),
+        }
         self.active = Some(Active::new(self.worker, self.manager));
-        if self.server.wire.is_received() {
+        if self.server.is_received() {
             // The head may have come in pieces.
             let now = self.worker.clock.now();
             self.info.phases.request_end = Some(now);
@@ -101,9 +104,9 @@ impl Exchange<'_> {
         // A connection that was to become a tunnel serves nothing else.
         if !self.request_sent || self.upgraded.is_some() {
             // The answer came first: what the host didn't take of the request is nobody's.
-            if !self.server.wire.is_received() {
+            if !self.server.is_received() {
                 self.manager.stats.downstream_rq_response_before_rq_complete.inc();
-                self.close = true;
+                self.close |= self.is_left_over();
             }
             return;
         }
@@ -115,16 +118,18 @@ impl Exchange<'_> {
     /// Sends a local reply.
     pub(super) async fn reply(&mut self, reply: LocalReply) {
         let config = &self.manager.shared.config;
-        // What is left of the request would be read as the next one.
         let http10 = self.info.version == Some(Version::Http10);
         if self.host.is_some() {
             self.take_buffered_request().await;
         }
-        let complete = self.server.wire.is_received();
+        let complete = self.server.is_received();
         if !complete {
             self.manager.stats.downstream_rq_response_before_rq_complete.inc();
         }
-        self.close |= config.closes(&reply) || !complete || self.wants_upgrade || http10;
+        // A stream of HTTP/2 ends alone.
+        if !self.server.is_http2() {
+            self.close |= config.closes(&reply) || !complete || self.wants_upgrade || http10;
+        }
         self.info.flags.insert(reply.flags);
         self.info.details = Some(reply.details.clone());
         if !reply.cause.is_empty() {
@@ -135,11 +140,17 @@ impl Exchange<'_> {
         }
         self.info.local_reply_body = Some(reply.body.clone());
         self.shape(&reply);
-        self.finish_response();
-        let framing = match self.x.body.len() {
-            0 => Framing::None,
-            length => Framing::Length(length as u64),
-        };
+        let bare = self.x.body.is_empty();
+        self.finish_response(bare);
+        if !bare {
+            self.shape_whole();
+        }
+        self.respond_with_body().await;
+    }
+
+    /// Sends the head, and what is in `x.body`.
+    pub(super) async fn respond_with_body(&mut self) {
+        let framing = framing_of(&self.x.body);
         let context = self.response_context();
         self.info.response_code = Some(self.x.response.status);
         self.close = self.server.respond(&mut self.x.response, framing, context);
@@ -204,6 +215,11 @@ impl Exchange<'_> {
         self.close |= !sent;
     }
 
+    /// What is left of the request would be read as the next one. An HTTP/2 stream is over without it.
+    pub(super) fn is_left_over(&self) -> bool {
+        !self.server.is_received() && !self.server.is_http2()
+    }
+
     /// Counts, logs, and says whether the connection must close.
     pub(super) fn conclude(&mut self) -> bool {
         self.account();
@@ -214,11 +230,11 @@ impl Exchange<'_> {
         self.concluded = true;
         let now = self.worker.clock.now();
         self.info.end = Some(now);
-        let wire = &self.server.wire;
-        self.info.downstream_wire_received = wire.bytes_taken - self.wire_before.0;
-        self.info.downstream_wire_sent = wire.bytes_out - self.wire_before.1;
+        let (taken, sent) = self.server.wire_bytes();
+        self.info.downstream_wire_received = taken - self.wire_before.0;
+        self.info.downstream_wire_sent = sent - self.wire_before.1;
         if self.responded {
-            self.info.downstream_header_sent = self.server.sent_field_bytes;
+            self.info.downstream_header_sent = self.server.sent_field_bytes();
         }
         let stats = &self.manager.stats;
         self.active = None;

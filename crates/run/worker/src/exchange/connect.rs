@@ -6,16 +6,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_cluster::{Cluster, Thresholds};
-use dragoman_codec::h1::Limits;
+use dragoman_codec::Limits;
 use dragoman_net::Buffer;
 use dragoman_pool::{Acquired, Grant};
-use dragoman_types::Priority;
+use dragoman_transport::Stream;
+use dragoman_types::tls::Tls;
+use dragoman_types::{Moment, Priority};
 
 use super::leg::Failure;
 use super::{Exchange, Stop, replies};
+use crate::client::Client;
 use crate::dial::{Speaks, dial};
-use crate::h1::{Client, Wire, style};
-use crate::upstream::{Leased, WorkerCluster, WorkerHost};
+use crate::h1::{self, Wire, style};
+use crate::h2::{Channel, ClientStream};
+use crate::lease::Leased;
+use crate::upstream::{WorkerCluster, WorkerHost};
 
 impl Exchange<'_> {
     /// A connection to `host`: an idle one, a new one, or the first that comes free.
@@ -29,11 +34,19 @@ impl Exchange<'_> {
         let now = self.worker.clock.now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
+        let speaks = Speaks::http(cluster.config(), self.info.version);
+        if speaks != Speaks::Http1
+            && let Some(share) = host.share(priority)
+        {
+            let lease = Leased::shared(share, host, priority);
+            count_request(&lease);
+            return Ok(lease);
+        }
         let lease = match host.acquire(priority, limits, now, cluster.config()) {
-            Acquired::Idle(client) => Leased::new(client, host, priority),
+            Acquired::Idle(client) => Leased::new(Client::Http1(client), host, priority),
             Acquired::Connect => {
                 cluster.cells.stats.upstream_rq_pending_total.inc();
-                self.opened(cluster.config(), host, priority).await?
+                self.opened(cluster.config(), host, priority, speaks).await?
             }
             Acquired::Wait(waiter) => {
                 cluster.cells.stats.upstream_cx_overflow.inc();
@@ -42,8 +55,13 @@ impl Exchange<'_> {
                 let grant = self.patiently(waiter, None).await?.ok_or(Stop::Gone)?;
                 drop(pending);
                 match grant {
-                    Grant::Idle(client) => Leased::new(client, host, priority),
-                    Grant::Connect => self.opened(cluster.config(), host, priority).await?,
+                    Grant::Idle(client) => Leased::new(Client::Http1(client), host, priority),
+                    Grant::Shared(share) => Leased::shared(share, host, priority),
+                    Grant::Connect => self.opened(cluster.config(), host, priority, speaks).await?,
+                    Grant::Failed => {
+                        let text = "the connection that it waited for could not be opened";
+                        return Err(replies::connect_failed(cluster.config(), None, text).into());
+                    }
                 }
             }
             Acquired::Overflow => {
@@ -87,9 +105,13 @@ impl Exchange<'_> {
         failure: &Failure,
     ) -> Result<Leased, Stop> {
         dead.fate = failure.fate();
+        let (priority, host) = (dead.priority, dead.host.clone());
+        let Some(host) = dead.into_place() else {
+            let limits = cluster.config().thresholds[priority as usize];
+            return self.connect(cluster, host, priority, &limits).await;
+        };
         self.info.attempts += 1;
-        let priority = dead.priority;
-        let lease = self.opened(cluster.config(), dead.into_place(), priority).await?;
+        let lease = self.opened(cluster.config(), host, priority, Speaks::Http1).await?;
         count_request(&lease);
         Ok(lease)
     }
@@ -100,8 +122,9 @@ impl Exchange<'_> {
         cluster: &'s Cluster,
         host: Rc<WorkerHost>,
         priority: Priority,
+        speaks: Speaks,
     ) -> Pin<Box<dyn Future<Output = Result<Leased, Stop>> + 's>> {
-        Box::pin(self.open(cluster, host, priority, Speaks::Http))
+        Box::pin(self.open(cluster, host, priority, speaks))
     }
 
     async fn open(
@@ -113,16 +136,16 @@ impl Exchange<'_> {
     ) -> Result<Leased, Stop> {
         let begun = self.worker.clock.read();
         let opening = Opening::new(host, priority, speaks);
-        let address = opening.host.host.address.clone();
+        let target = opening.host.host.clone();
         let until = Some(begun.after(cluster.connect_timeout));
         let tls = self.cluster.as_ref().and_then(|cluster| cluster.entry.tls.clone());
-        let dialled = dial(self.worker, cluster, tls, &address, speaks);
+        let dialled = dial(self.worker, cluster, tls, &target, speaks);
         let (stream, facts) = match self.patiently(dialled, until).await? {
             Some(Ok(dialled)) => dialled,
             Some(Err(error)) => {
                 opening.host.cluster.count_handshake(Err(&error));
                 opening.fail(false);
-                let (reason, text) = error.told(&address);
+                let (reason, text) = error.told(&target.address);
                 self.info.upstream_transport_failure = reason.clone().map(Into::into);
                 return Err(replies::connect_failed(cluster, reason.as_deref(), &text).into());
             }
@@ -132,17 +155,67 @@ impl Exchange<'_> {
             }
         };
         opening.host.cluster.count_handshake(Ok(facts.as_deref()));
-        let now = self.worker.clock.read();
+        self.worker.clock.read();
+        let tls: Option<Arc<Tls>> = facts.map(Arc::from);
+        let picked = tls.as_ref().and_then(|tls| tls.application.as_deref());
+        let http2 = match speaks {
+            Speaks::Http2 => true,
+            Speaks::Either => picked == Some(b"h2"),
+            Speaks::Http1 | Speaks::Anything => false,
+        };
+        if speaks == Speaks::Either {
+            opening.host.picked(http2);
+            if !http2 {
+                opening.host.spread(priority, &cluster.thresholds[priority as usize]);
+            }
+        }
+        match http2 {
+            true => self.speak_http2(cluster, opening, (stream, tls), begun).await,
+            false => Ok(self.speak_http1(cluster, opening, (stream, tls), begun)),
+        }
+    }
+
+    fn speak_http1(
+        &self,
+        cluster: &Cluster,
+        opening: Opening,
+        (stream, tls): (Stream, Option<Arc<Tls>>),
+        begun: Moment,
+    ) -> Leased {
+        let now = self.worker.clock.now();
         let style = style(cluster.http.proper_case);
         let wire = Wire::new(stream, Buffer::default(), self.worker.buffers.clone(), style);
         let limits = Limits {
             head_bytes: cluster.http.max_response_headers_bytes,
             fields: cluster.http.max_headers_count,
         };
-        let trailers = cluster.http.enable_trailers;
-        let mut client = Box::new(Client::new(wire, self.worker.next_id(), now, limits, trailers));
-        client.tls = facts.map(Arc::from);
-        Ok(opening.done(client, now.millis_since(begun)))
+        let (id, trailers) = (self.worker.next_id(), cluster.http.enable_trailers);
+        let mut client = Box::new(h1::Client::new(wire, id, now, limits, trailers));
+        client.tls = tls;
+        opening.done(Client::Http1(client), now.millis_since(begun))
+    }
+
+    async fn speak_http2(
+        &self,
+        cluster: &Cluster,
+        opening: Opening,
+        (stream, tls): (Stream, Option<Arc<Tls>>),
+        begun: Moment,
+    ) -> Result<Leased, Stop> {
+        let now = self.worker.clock.now();
+        let of = (opening.priority, cluster);
+        let channel = Channel::open(self.worker, stream, tls, &opening.host, of).await;
+        let share = channel.ok().and_then(|c| opening.host.opened(opening.priority, c));
+        match share {
+            Some(share) => {
+                let client = Client::Http2(Box::new(ClientStream::new(share)));
+                Ok(opening.done(client, now.millis_since(begun)))
+            }
+            None => {
+                opening.fail(false);
+                Err(replies::terminated().into())
+            }
+        }
     }
 }
 
@@ -157,21 +230,34 @@ struct Opening {
     pending: Option<Pending>,
     host: Rc<WorkerHost>,
     priority: Priority,
+    /// Others may share it: they wait for it too.
+    shared: bool,
 }
 
 impl Opening {
     fn new(host: Rc<WorkerHost>, priority: Priority, speaks: Speaks) -> Opening {
         host.opening(priority, speaks);
-        Opening { pending: Some(Pending::new(&host, priority)), host, priority }
+        let shared = match speaks {
+            Speaks::Http2 => true,
+            Speaks::Either => !host.picks_http1(),
+            Speaks::Http1 | Speaks::Anything => false,
+        };
+        if shared {
+            host.begin_channel(priority);
+        }
+        Opening { pending: Some(Pending::new(&host, priority)), host, priority, shared }
     }
 
     fn fail(mut self, timeout: bool) {
         self.pending = None;
         self.host.cluster.stats.upstream_rq_pending_failure_eject.inc();
+        if self.shared {
+            self.host.pool(self.priority).fail_line();
+        }
         self.host.failed(self.priority, timeout);
     }
 
-    fn done(mut self, client: Box<Client>, connect_ms: u64) -> Leased {
+    fn done(mut self, client: Client, connect_ms: u64) -> Leased {
         self.pending = None;
         self.host.cluster.stats.upstream_cx_connect_ms.record(connect_ms);
         Leased::new(client, self.host.clone(), self.priority)
@@ -181,6 +267,9 @@ impl Opening {
 /// Nobody waits for it any more: the host isn't to blame.
 impl Drop for Opening {
     fn drop(&mut self) {
+        if self.shared {
+            self.host.end_channel(self.priority);
+        }
         if self.pending.take().is_some() {
             self.host.cluster.stats.upstream_rq_cancelled.inc();
             self.host.cancelled(self.priority);

@@ -7,15 +7,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use dragoman_cluster::Cluster;
-use dragoman_codec::h1::Response;
+use dragoman_codec::{Framing, Response};
 use dragoman_router::Forward;
-use dragoman_types::{Flags, HeaderId, LocalReply, Moment, id};
+use dragoman_types::{Flags, IdSet, LocalReply, Moment, grpc, id};
 
 use super::patience::Expired;
 use super::{Exchange, Stop, replies};
-use crate::h1::{Client, Head};
-use crate::stream::{PumpError, Sink, StreamError, pump};
-use crate::upstream::{Gone, Leased};
+use crate::client::Client;
+use crate::h1::Head;
+use crate::lease::Leased;
+use crate::stream::{PumpError, Sink, Source, StreamError, pump};
+use crate::upstream::Gone;
 
 /// What ended the leg.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) enum Failure {
     Unasked,
     ClientGone,
     Client(dragoman_codec::h1::ParseError),
+    /// A filter answers in the middle of the request.
+    Answered,
     Expired(Expired),
 }
 
@@ -40,7 +44,7 @@ impl Failure {
 const MAX_INTERIMS: u32 = 16;
 
 /// Request fields that speak to the router.
-const ROUTER_ORDERS: &[HeaderId] = &[
+const ROUTER_ORDERS: IdSet = IdSet::of(&[
     id::X_ENVOY_MAX_RETRIES,
     id::X_ENVOY_RETRY_ON,
     id::X_ENVOY_RETRY_GRPC_ON,
@@ -49,7 +53,7 @@ const ROUTER_ORDERS: &[HeaderId] = &[
     id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
     id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
     id::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
-];
+]);
 
 impl Exchange<'_> {
     /// Route, header and connection-manager settings become this request's limits.
@@ -68,14 +72,20 @@ impl Exchange<'_> {
             headers.remove(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
         }
         // The router's own orders; they end here.
-        for order in ROUTER_ORDERS {
-            headers.remove(*order);
+        for order in headers.present().intersection(ROUTER_ORDERS).iter() {
+            headers.remove(order);
         }
         if let Some(idle) = forward.idle_timeout {
             self.patience.idle = idle;
         }
-        if let Some(stream) = forward.max_stream_duration.as_ref().and_then(|max| max.limit) {
-            self.patience.stream = stream;
+        if let Some(max) = &forward.max_stream_duration {
+            let own = max.limit.unwrap_or(self.patience.stream);
+            self.patience.stream = max.of_grpc(grpc::timeout(headers)).or(own);
+            // The host is told of this limit rather than of the route's timeout.
+            self.patience.told_route = false;
+            if let Some(limit) = self.patience.stream.filter(|_| grpc::is_grpc(headers)) {
+                headers.set(id::GRPC_TIMEOUT, format!("{}m", limit.as_millis()).as_bytes());
+            }
         }
         let limits = self.patience.stream.into_iter().chain(cluster.http.max_stream_duration);
         self.patience.stream = limits.min();
@@ -107,7 +117,7 @@ impl Exchange<'_> {
     }
 
     /// Ready with a failure when the client is gone or a limit passed; with `None` when `until` did.
-    fn poll_patience(
+    pub(super) fn poll_patience(
         &mut self,
         cx: &mut Context<'_>,
         until: Option<Moment>,
@@ -134,8 +144,13 @@ impl Exchange<'_> {
 
     pub(super) fn send_head(&mut self, leased: &mut Leased) {
         self.note_connection(leased);
-        let framing = self.incoming.framing;
-        self.info.upstream_header_sent = leased.client().request(&self.x.request, framing);
+        let tunnel = self.upgraded.is_some();
+        let framing = match self.server.is_http2() && tunnel {
+            // What follows on the stream is the tunnel's.
+            true => Framing::None,
+            false => self.incoming.framing,
+        };
+        self.info.upstream_header_sent = leased.client().request(&self.x.request, framing, tunnel);
         (self.request_sent, self.request_finished) = (false, false);
         self.request_refused = false;
     }
@@ -147,20 +162,43 @@ impl Exchange<'_> {
         let (info, client) = (&mut self.info, leased.client());
         info.phases.upstream_connect_end = Some(now);
         info.phases.upstream_request_begin = Some(now);
-        info.upstream_local = client.local.clone();
-        info.upstream_connection_id = Some(client.id);
-        info.upstream_tls = client.tls.clone();
+        let (id, local, tls) = client.connection();
+        info.upstream_local = local.clone();
+        info.upstream_connection_id = Some(id);
+        info.upstream_tls = tls.clone();
     }
 
     /// Moves the request on; errors of the host's side are left to its answer.
-    fn poll_request(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Result<(), Failure> {
+    pub(super) fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+    ) -> Result<(), Failure> {
         if self.request_sent || self.request_refused {
+            return Ok(());
+        }
+        if self.upgraded.is_some() && (self.server.is_http2() || client.wire().is_none()) {
+            // What follows on the stream waits for the host's agreement.
+            match client.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.request_sent = true,
+                Poll::Ready(Err(_)) => self.request_refused = true,
+                Poll::Pending => {}
+            }
             return Ok(());
         }
         let before = self.info.bytes_received;
         let moved = &mut self.info.bytes_received;
-        let pumped = pump(self.server, client, moved, &mut self.request_finished, cx);
-        let whole = self.server.wire.is_received() && !self.patience.is_request_ended();
+        let finished = &mut self.request_finished;
+        let pumped = match &mut self.filtering {
+            None => pump(&mut self.server, client, moved, finished, cx),
+            Some(filtering) => {
+                let source = &mut filtering.request(&mut self.server);
+                let pumped = pump(source, client, &mut 0, finished, cx);
+                *moved = filtering.request.taken;
+                pumped
+            }
+        };
+        let whole = self.server.is_received() && !self.patience.is_request_ended();
         if whole && !(self.upgraded.is_some() && self.is_connect()) {
             let now = self.worker.clock.now();
             self.patience.request_ended(now);
@@ -178,6 +216,7 @@ impl Exchange<'_> {
             Poll::Ready(Err(PumpError::Sink)) => self.request_refused = true,
             Poll::Ready(Err(PumpError::Source(error))) => {
                 return Err(match error {
+                    StreamError::Answered => Failure::Answered,
                     StreamError::Protocol(error) => Failure::Client(error),
                     _ => Failure::ClientGone,
                 });
@@ -244,8 +283,18 @@ impl Exchange<'_> {
             let before = self.info.bytes_sent;
             let moved = &mut self.info.bytes_sent;
             let finished = &mut self.response_finished;
-            match pump(leased.client(), self.server, moved, finished, cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            let pumped = match &mut self.filtering {
+                None => pump(leased.client(), &mut self.server, moved, finished, cx),
+                Some(filtering) => {
+                    let source = &mut filtering.response(leased.client());
+                    pump(source, &mut self.server, moved, finished, cx)
+                }
+            };
+            match pumped {
+                Poll::Ready(Ok(())) => {
+                    self.keep_trailers(leased);
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Ready(Err(PumpError::Source(error))) => {
                     return Poll::Ready(Err(Failure::Upstream(error)));
                 }
@@ -258,7 +307,7 @@ impl Exchange<'_> {
                 self.patience.moved(self.worker.clock.now());
             }
             // A long transfer is seen while it goes on.
-            self.manager.count_bytes(&mut self.server.wire);
+            self.server.count_bytes(self.manager);
             leased.count_bytes();
             self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
         })
@@ -269,6 +318,22 @@ impl Exchange<'_> {
         })
     }
 
+    /// For the logs, which come later than the host's stream ends.
+    fn keep_trailers(&mut self, leased: &mut Leased) {
+        if self.manager.shared.access_logs.is_empty() {
+            return;
+        }
+        let client = leased.client();
+        let found = match &mut self.filtering {
+            None => client.trailers(),
+            Some(filtering) => filtering.response.trailers(),
+        };
+        self.x.trailers.clear();
+        if let Some(found) = found {
+            self.x.trailers.clone_from(found);
+        }
+    }
+
     /// The leg ended before an answer: count it and say how to stop.
     pub(super) fn failed(&mut self, mut leased: Leased, failure: Failure) -> Stop {
         leased.fate = failure.fate();
@@ -276,6 +341,9 @@ impl Exchange<'_> {
         match &failure {
             Failure::Upstream(StreamError::Protocol(_)) | Failure::Unasked => {
                 stats.upstream_cx_protocol_error.inc();
+            }
+            Failure::Upstream(StreamError::Refused | StreamError::Reset) => {
+                stats.upstream_rq_rx_reset.inc();
             }
             Failure::Expired(Expired::Route(_)) => {
                 stats.upstream_rq_timeout.inc();
@@ -305,10 +373,19 @@ impl Exchange<'_> {
             Failure::Upstream(StreamError::Protocol(error)) => {
                 replies::upstream_protocol(error.text())
             }
+            Failure::Upstream(StreamError::Http2 | StreamError::Unsayable) => {
+                replies::upstream_protocol("HTTP/2 doesn't allow what the host sent")
+            }
+            Failure::Upstream(StreamError::Refused) => replies::reset_by_host("refused stream"),
+            Failure::Upstream(StreamError::Reset) => replies::reset_by_host(""),
             Failure::Upstream(_) => replies::terminated(),
             Failure::Unasked => replies::upstream_protocol("101 without an upgrade"),
             Failure::ClientGone => return self.client_gone(),
             Failure::Client(error) => replies::malformed(error),
+            Failure::Answered => {
+                let answer = self.filtering.as_mut().and_then(|filtering| filtering.answer.take());
+                answer.unwrap_or_else(|| LocalReply::new(500, "filter_answered_nothing"))
+            }
             Failure::Expired(which) => {
                 self.count_expired(which);
                 replies::expired(which, self.patience.is_request_ended())
@@ -325,6 +402,7 @@ impl Exchange<'_> {
                 "upstream_reset_after_response_started{protocol_error}",
             ),
             Failure::ClientGone => return self.client_gone(),
+            Failure::Answered => (Flags::NONE, "local_reply_after_response_started"),
             Failure::Client(error) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, error.details()),
             Failure::Expired(which) => {
                 self.count_expired(which);

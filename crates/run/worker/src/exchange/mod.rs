@@ -5,33 +5,38 @@
 
 mod conclude;
 mod connect;
+mod filtered;
+mod filters;
 mod leg;
 mod patience;
 mod replies;
 mod route;
+mod tunnel;
 mod upgrade;
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use dragoman_cluster::Thresholds;
-use dragoman_codec::h1::{Request, Response};
-use dragoman_filter::Surroundings;
+use dragoman_codec::{Framing, Request, Response};
+use dragoman_filter::Hold;
 use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
 use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo, id};
 
 use crate::context::{Scratch, Worker, WorkerRoutes};
-use crate::h1::{ResponseContext, Server};
+use crate::downstream::Downstream;
+use crate::h1::ResponseContext;
+use crate::lease::Leased;
 use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
-use crate::upstream::{Leased, WorkerCluster, WorkerHost, describe};
+use crate::upstream::{WorkerCluster, WorkerHost, describe};
+use filtered::Filtering;
 use leg::Failure;
 use patience::Patience;
-pub(crate) use replies::{headers_timeout, malformed};
+pub(crate) use replies::{headers_timeout, malformed, too_large};
 use upgrade::Upgraded;
 
 /// Why a request leaves its way early.
@@ -66,11 +71,11 @@ impl From<LocalReply> for Stop {
 
 /// One request being served.
 pub(crate) struct Exchange<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) listener: &'a WorkerListener,
     pub(crate) manager: &'a Manager,
     pub(crate) connection: &'a Connection,
-    pub(crate) server: &'a mut Server,
+    pub(crate) server: Downstream<'a>,
     pub(crate) deadline: &'a mut Deadline,
     pub(crate) x: &'a mut Scratch,
     pub(crate) incoming: Request,
@@ -83,6 +88,8 @@ pub(crate) struct Exchange<'a> {
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<Rc<WorkerHost>>,
     patience: Patience,
+    /// Filters that look at the bodies.
+    filtering: Option<Box<Filtering>>,
     /// The filters saw the request, so they see its response.
     filtered: bool,
     /// The client asks for another protocol on this connection.
@@ -108,10 +115,10 @@ pub(crate) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     pub(crate) fn new(
-        worker: &'a Worker,
+        worker: &'a Rc<Worker>,
         (listener, manager): (&'a WorkerListener, &'a Manager),
         connection: &'a Connection,
-        (server, deadline): (&'a mut Server, &'a mut Deadline),
+        (server, deadline): (Downstream<'a>, &'a mut Deadline),
         x: &'a mut Scratch,
         incoming: Request,
         start: Moment,
@@ -119,8 +126,8 @@ impl<'a> Exchange<'a> {
         let mut info = StreamInfo::new(worker.next_id(), start);
         info.version = Some(x.request.version);
         info.downstream_header_received = incoming.field_bytes;
-        let wire_before =
-            (server.wire.bytes_taken - incoming.consumed as u64, server.wire.bytes_out);
+        let (taken, sent) = server.wire_bytes();
+        let wire_before = (taken - incoming.consumed as u64, sent);
         Exchange {
             worker,
             listener,
@@ -138,6 +145,7 @@ impl<'a> Exchange<'a> {
             cluster: None,
             host: None,
             patience: Patience::new(start, &manager.shared.config),
+            filtering: None,
             filtered: false,
             wants_upgrade: false,
             upgraded: None,
@@ -207,7 +215,7 @@ impl<'a> Exchange<'a> {
         if self.upgraded.is_some() && self.is_connect() && forward.terminates_connect() {
             let leased = self.connect_raw(&cluster, host, forward.priority, &limits).await?;
             self.agree(&leased);
-            self.edit_response(routes, route, entry);
+            self.edit_response(routes, route, entry, true);
             return self.tunnel(leased).await;
         }
         let mut leased = self.connect(&cluster, host, forward.priority, &limits).await?;
@@ -217,11 +225,15 @@ impl<'a> Exchange<'a> {
                 Ok(response) => {
                     self.answered(&leased);
                     self.decline(&mut leased);
-                    self.edit_response(routes, route, entry);
+                    let bare = self.is_bare(&response);
+                    let held = self.edit_response(routes, route, entry, bare);
                     if self.switches() {
                         return self.tunnel(leased).await;
                     }
-                    return self.pass_on(leased, response).await;
+                    return match held {
+                        Hold::Nothing => self.pass_on(leased, response).await,
+                        Hold::Body(limit) => self.pass_on_whole(leased, limit).await,
+                    };
                 }
                 Err(failure) if self.may_resend(&leased, &failure) => {
                     leased = self.reconnect(&cluster, leased, &failure).await?;
@@ -259,28 +271,6 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    fn filter_request(&mut self) -> Result<(), Stop> {
-        let around = self.surroundings();
-        self.filtered = true;
-        let filters = &self.manager.shared.filters;
-        let done = filters.request(&mut self.x.request, &mut self.info, &around);
-        if self.info.health_check {
-            self.manager.stats.tracing_health_check.inc();
-        }
-        Ok(done?)
-    }
-
-    /// What filters may ask besides the heads.
-    fn surroundings(&self) -> Surroundings<'a> {
-        let shared = &self.worker.shared;
-        Surroundings {
-            connection: self.connection,
-            worker: self.worker.index,
-            service_cluster: &shared.service_cluster,
-            health_failed: shared.health_failed.load(Ordering::Relaxed),
-        }
-    }
-
     /// Counts the request against its cluster until it is over.
     fn admit(
         &mut self,
@@ -315,7 +305,7 @@ impl<'a> Exchange<'a> {
         let mut edits = self.worker.edits();
         routes.table().edit_request(route, entry, &mut x.request, &facts, keep, &mut edits);
         drop(edits);
-        if keep && let Some(timeout) = self.patience.route {
+        if keep && let Some(timeout) = self.patience.route.filter(|_| self.patience.told_route) {
             let mut digits = itoa::Buffer::new();
             let value = digits.format(timeout.as_millis() as u64).as_bytes();
             x.request.headers.set(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, value);
@@ -343,19 +333,30 @@ impl<'a> Exchange<'a> {
     /// The response's head goes on to the client, then what is left of both bodies.
     async fn pass_on(&mut self, mut leased: Leased, response: Response) -> Result<(), Stop> {
         let context = self.response_context();
-        self.close = self.server.respond(&mut self.x.response, response.framing, context);
+        let framing = match &self.filtering {
+            None => response.framing,
+            Some(_) => filtered::framing(&self.x.response.headers, response.framing),
+        };
+        self.close = self.server.respond(&mut self.x.response, framing, context);
         self.responded = true;
         self.until_complete(&mut leased).await?;
         self.completed(leased);
         Ok(())
     }
 
+    /// Whether no body follows the response's head.
+    fn is_bare(&self, response: &Response) -> bool {
+        matches!(response.framing, Framing::None | Framing::Length(0)) || self.x.request.is_head()
+    }
+
+    /// Says whether the response waits for its body.
     fn edit_response(
         &mut self,
         routes: &WorkerRoutes,
         route: &Route,
         entry: Option<&WeightedEntry>,
-    ) {
+        bare: bool,
+    ) -> Hold {
         if self.envoy_headers()
             && let Some(waited) = self.upstream_service_time()
         {
@@ -376,21 +377,21 @@ impl<'a> Exchange<'a> {
         let mut edits = self.worker.edits();
         routes.table().edit_response(route, entry, &mut x.response, &facts, &mut edits);
         drop(edits);
-        self.finish_response();
+        self.finish_response(bare)
     }
 
     /// The filters' edits, then what the connection manager adds to every response.
-    fn finish_response(&mut self) {
-        if self.filtered {
-            let around = self.surroundings();
-            let filters = &self.manager.shared.filters;
-            filters.response(&mut self.x.response, &self.x.request, &around);
-        }
+    fn finish_response(&mut self, bare: bool) -> Hold {
+        let held = match self.filtered {
+            true => self.filter_response(bare),
+            false => Hold::Nothing,
+        };
         let (request, response) = (&self.x.request, &mut self.x.response);
         let config = &self.manager.shared.config;
         self.worker.clock.with_date(|date| {
             config.finish_response(response, Some(request), date);
         });
+        held
     }
 
     fn response_context(&mut self) -> ResponseContext {
@@ -402,7 +403,7 @@ impl<'a> Exchange<'a> {
             to_head: self.x.request.is_head(),
             http10: self.info.version == Some(dragoman_types::Version::Http10),
             // What is left of a request that was answered early is nobody's.
-            close: self.close || !self.server.wire.is_received(),
+            close: self.close || self.is_left_over(),
             tunnel: false,
         }
     }
@@ -416,6 +417,8 @@ impl<'a> Exchange<'a> {
         let mut facts = Facts::new(self.connection, &self.info);
         facts.request = Some(&self.x.request);
         facts.response = self.responded.then_some(&self.x.response);
+        let trailers = self.response_finished.then_some(&self.x.trailers);
+        facts.response_trailers = trailers.filter(|fields| !fields.is_empty());
         facts.route_name = self.route().map(Route::name).filter(|name| !name.is_empty());
         describe(&mut facts, self.cluster.as_deref(), self.host.as_deref());
         facts
@@ -474,6 +477,6 @@ impl Exchange<'_> {
             && idempotent
             && failure.is_unanswered_close(leased)
             && self.info.bytes_received == 0
-            && self.server.wire.is_received()
+            && self.server.is_received()
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Patience {
     pub(crate) idle: Option<Duration>,
     request: Option<Duration>,
     pub(crate) stream: Option<Duration>,
+    /// The host is told of the route's timeout.
+    pub(crate) told_route: bool,
     start: Moment,
     /// Something moved last.
     active: Moment,
@@ -41,6 +43,7 @@ impl Patience {
             idle: config.timeouts.stream_idle,
             request: config.timeouts.request,
             stream: config.timeouts.max_stream,
+            told_route: true,
             start,
             active: start,
             request_end: None,
@@ -101,6 +104,7 @@ mod tests {
             idle: Some(Duration::from_secs(5)),
             request: Some(Duration::from_secs(3)),
             stream: None,
+            told_route: true,
             start,
             active: start,
             request_end: None,

@@ -79,6 +79,19 @@ pub(super) fn terminated() -> LocalReply {
         .cause("the host closed the connection before it answered")
 }
 
+/// An HTTP/2 host ended the stream before it answered.
+pub(super) fn reset_by_host(why: &str) -> LocalReply {
+    let reason = match why {
+        "" => "remote reset".to_owned(),
+        why => format!("remote {why} reset"),
+    };
+    let details = reason.replace(' ', "_");
+    LocalReply::new(503, format!("upstream_reset_before_response_started{{{details}}}"))
+        .flags(Flags::UPSTREAM_REMOTE_RESET)
+        .body(before_headers(&reason))
+        .cause("the host ended the stream before it answered")
+}
+
 pub(super) fn upstream_protocol(why: &'static str) -> LocalReply {
     LocalReply::new(502, "upstream_reset_before_response_started{protocol_error}")
         .flags(Flags::UPSTREAM_PROTOCOL_ERROR)
@@ -100,6 +113,14 @@ pub(crate) fn malformed(error: ParseError) -> LocalReply {
         .close()
 }
 
+/// A head of HTTP/2 with more fields than `max_headers_count`.
+pub(crate) fn too_large() -> LocalReply {
+    LocalReply::new(431, "http2.too_many_headers")
+        .flags(Flags::DOWNSTREAM_PROTOCOL_ERROR)
+        .body("Request Header Fields Too Large")
+        .cause("more header fields than max_headers_count")
+}
+
 pub(super) fn expired(which: Expired, request_complete: bool) -> LocalReply {
     match which {
         Expired::Route(limit) => LocalReply::new(504, "response_timeout")
@@ -119,6 +140,7 @@ pub(super) fn expired(which: Expired, request_complete: bool) -> LocalReply {
             .close(),
         Expired::Stream(limit) => LocalReply::new(504, "max_duration_timeout")
             .body("downstream duration timeout")
+            .grpc_status(4)
             .cause(format!("max_stream_duration = {limit:?}")),
     }
 }

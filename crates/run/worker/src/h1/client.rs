@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use dragoman_codec::h1::parse_response;
 use dragoman_codec::h1::write::request_head;
-use dragoman_codec::h1::{Framing, Limits, Response, parse_response};
+use dragoman_codec::{Framing, Limits, Response};
 use dragoman_net::buffer::SMALL;
 use dragoman_types::tls::Tls;
 use dragoman_types::{Address, Headers, Moment, RequestHead, ResponseHead, id};

@@ -4,7 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use dragoman_codec::h1::request::skip_empty_lines;
 use dragoman_codec::h1::write::{NameStyle, response_head};
-use dragoman_codec::h1::{Framing, Limits, ParseError, Request, parse_request};
+use dragoman_codec::h1::{ParseError, parse_request};
+use dragoman_codec::{Framing, Limits, Request};
 use dragoman_net::buffer::SMALL;
 use dragoman_types::{Headers, RequestHead, ResponseHead, id};
 

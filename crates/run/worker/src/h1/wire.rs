@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use dragoman_codec::h1::write::{NameStyle, chunk_start, last_chunk};
-use dragoman_codec::h1::{BodyDecoder, BodyEncoder, Framing, Limits};
+use dragoman_codec::h1::{BodyDecoder, BodyEncoder};
+use dragoman_codec::{Framing, Limits};
 use dragoman_net::buffer::LARGE;
 use dragoman_net::{Buffer, BufferPool};
 use dragoman_transport::Stream;
@@ -130,6 +131,13 @@ impl Wire {
         self.body_limit = LARGE.max(limits.head_bytes + 1);
         self.chunk = 0;
         self.received = self.decoder.is_done();
+    }
+
+    /// What comes and goes from here on is a tunnel's: it has no framing.
+    pub(crate) fn become_raw(&mut self) {
+        self.decoder = BodyDecoder::UntilClose;
+        (self.chunk, self.received) = (0, false);
+        self.encoder = BodyEncoder::UntilClose;
     }
 
     /// The incoming message is complete.

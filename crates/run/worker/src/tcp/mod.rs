@@ -16,7 +16,7 @@ use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
-use crate::handshake::{Unsecured, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
 use crate::relay::{End, Way};
 use crate::serve::{Admitted, connection_of};
@@ -51,6 +51,8 @@ struct Proxied {
     connection: Connection,
     info: StreamInfo,
     deadline: Deadline,
+    /// The cluster that a filter chose.
+    chosen: Option<Box<str>>,
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<Rc<WorkerHost>>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn proxy(
         proxy,
         connection,
         info,
+        chosen: None,
         cluster: None,
         host: None,
     };
@@ -82,6 +85,12 @@ pub(crate) fn proxy(
 
 impl Proxied {
     async fn run(&mut self, socket: Socket, input: Buffer) {
+        let passing = pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline);
+        let mut passed = match passing.await {
+            Ok(passed) => passed,
+            Err(refused) => return self.info.flags.insert(refused.flags),
+        };
+        self.chosen = passed.cluster.take();
         let Some((client, input)) = Box::pin(self.secure(socket, input)).await else { return };
         let Some((host, counted)) = Box::pin(self.connect()).await else { return };
         self.relay(client, input, host, counted).await;
@@ -120,7 +129,8 @@ impl Proxied {
         let worker = self.worker.clone();
         let snapshot = worker.snapshot();
         let config = &self.proxy.shared.config;
-        let Some(cluster) = snapshot.clusters.get(config.cluster(worker.random())).cloned() else {
+        let name = self.chosen.as_deref().unwrap_or_else(|| config.cluster(worker.random()));
+        let Some(cluster) = snapshot.clusters.get(name).cloned() else {
             self.proxy.stats.downstream_cx_no_route.inc();
             self.info.flags.insert(Flags::NO_CLUSTER_FOUND);
             return None;
@@ -168,8 +178,7 @@ impl Proxied {
         let until = Some(begun.after(cluster.config().connect_timeout));
         let tls = cluster.entry.tls.clone();
         let worker = self.worker.clone();
-        let address = &host.host.address;
-        let dialling = dial(&worker, cluster.config(), tls, address, Speaks::Anything);
+        let dialling = dial(&worker, cluster.config(), tls, &host.host, Speaks::Anything);
         let mut dialling = std::pin::pin!(dialling);
         let accepted = self.connection.accepted_at;
         let dialled = poll_fn(|cx| {
@@ -203,7 +212,8 @@ impl Proxied {
             }
             Some(Err(error)) => {
                 cluster.cells.count_handshake(Err(&error));
-                self.info.upstream_transport_failure = error.told(address).0.map(Into::into);
+                self.info.upstream_transport_failure =
+                    error.told(&host.host.address).0.map(Into::into);
                 self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
                 counted.failed(false);
                 Tried::Failed

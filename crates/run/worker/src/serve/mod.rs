@@ -1,20 +1,25 @@
 //! One client connection: waiting, reading heads, handing requests to the exchange, closing well.
 
+mod version;
+
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use dragoman_codec::h1::{Limits, ParseError};
+use dragoman_codec::Limits;
+use dragoman_codec::h1::ParseError;
 use dragoman_http_connection_manager::Config;
+use dragoman_listener::{Passed, Refused};
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
-use dragoman_types::{Address, Connection, Moment};
+use dragoman_types::{Address, Connection, Hello, Moment, Version};
 
 use crate::context::{Scratch, Worker};
+use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
-use crate::handshake::{Unsecured, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, shake_hands};
 use crate::manager::{Manager, WorkerChain, WorkerListener};
 
 /// Bytes that are read and thrown away while a closing connection waits for its client.
@@ -44,6 +49,8 @@ struct ClientConnection {
     /// An idle limit or the maximum duration passed: the next response is the last.
     draining: bool,
     remote_close: bool,
+    /// What the client speaks, once that is known.
+    version: Option<Version>,
 }
 
 /// A connection whose chain is chosen.
@@ -53,7 +60,7 @@ pub(crate) struct Admitted {
     /// What of its bytes was read already.
     pub(crate) input: Buffer,
     pub(crate) chain: Rc<WorkerChain>,
-    pub(crate) server_name: Option<Box<str>>,
+    pub(crate) hello: Option<Box<Hello>>,
     pub(crate) direct_remote: Address,
     pub(crate) remote: Address,
     pub(crate) direct_local: Address,
@@ -66,7 +73,7 @@ pub(crate) fn connection_of(
     listener: &WorkerListener,
     admitted: Admitted,
 ) -> (Connection, Socket, Buffer) {
-    let Admitted { id, socket, input, chain, server_name, .. } = admitted;
+    let Admitted { id, socket, input, chain, hello, .. } = admitted;
     socket.set_nodelay();
     let connection = Connection {
         id,
@@ -77,7 +84,7 @@ pub(crate) fn connection_of(
         local: admitted.local,
         listener: listener.shared.name.clone(),
         accepted_at: worker.clock.read(),
-        server_name,
+        hello,
         chain: chain.shared.name.clone(),
         tls: None,
     };
@@ -121,14 +128,29 @@ impl ClientConnection {
             requests: 0,
             draining: false,
             remote_close: false,
+            version: None,
         }
     }
 
     async fn run(&mut self) {
+        let _passed = match self.chain.shared.filters.is_empty() {
+            true => None,
+            false => match Box::pin(self.pass()).await {
+                Ok(passed) => Some(Box::new(passed)),
+                Err(_) => return,
+            },
+        };
         if self.chain.shared.tls.is_some() && !Box::pin(self.secure()).await {
             return;
         }
         while self.wait().await {
+            if self.version.is_none() {
+                match self.find_version().await {
+                    Some(Version::Http2) => return Box::pin(self.serve_http2()).await,
+                    Some(_) => {}
+                    None => return,
+                }
+            }
             // A request's state is three times a connection's: it's there only while requests come.
             match Box::pin(self.serve_requests()).await {
                 After::Keep => self.server.wire.release(),
@@ -143,6 +165,10 @@ impl ClientConnection {
                 }
             }
         }
+    }
+
+    async fn pass(&mut self) -> Result<Passed, Refused> {
+        pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline).await
     }
 
     /// TLS's handshake; false: the connection is to end.
@@ -286,14 +312,14 @@ impl ClientConnection {
     fn exchange<'a>(
         &'a mut self,
         x: &'a mut Scratch,
-        request: dragoman_codec::h1::Request,
+        request: dragoman_codec::Request,
         start: Moment,
     ) -> Exchange<'a> {
         Exchange::new(
             &self.worker,
             (&self.listener, &self.manager),
             &self.connection,
-            (&mut self.server, &mut self.deadline),
+            (Downstream::Http1(&mut self.server), &mut self.deadline),
             x,
             request,
             start,
@@ -306,9 +332,9 @@ impl ClientConnection {
         start: Moment,
         reply: dragoman_types::LocalReply,
     ) -> After {
-        let nothing = dragoman_codec::h1::Request {
+        let nothing = dragoman_codec::Request {
             consumed: 0,
-            framing: dragoman_codec::h1::Framing::None,
+            framing: dragoman_codec::Framing::None,
             keep_alive: false,
             expect_continue: false,
             upgrade: false,
@@ -367,8 +393,6 @@ impl ClientConnection {
         let stats = &self.manager.stats;
         stats.downstream_cx_total.inc();
         stats.downstream_cx_active.inc();
-        stats.downstream_cx_http1_total.inc();
-        stats.downstream_cx_http1_active.inc();
         if self.chain.shared.tls.is_some() {
             stats.downstream_cx_ssl_total.inc();
             stats.downstream_cx_ssl_active.inc();
@@ -415,7 +439,11 @@ impl Drop for ClientConnection {
         self.manager.count_bytes(&mut self.server.wire);
         let stats = &self.manager.stats;
         stats.downstream_cx_active.dec();
-        stats.downstream_cx_http1_active.dec();
+        match self.version {
+            Some(Version::Http2) => stats.downstream_cx_http2_active.dec(),
+            Some(_) => stats.downstream_cx_http1_active.dec(),
+            None => {}
+        }
         if self.chain.shared.tls.is_some() {
             stats.downstream_cx_ssl_active.dec();
         }

@@ -1,0 +1,94 @@
+//! The heads of frames in a stream of bytes, without their payloads (RFC 9113 section 4.1).
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+/// Of DATA and HEADERS.
+pub const END_STREAM: u8 = 0x1;
+/// Of HEADERS and CONTINUATION.
+pub const END_HEADERS: u8 = 0x4;
+
+const HEAD: usize = 9;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameHead {
+    /// Bytes of the payload.
+    pub length: u32,
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+}
+
+/// Finds frame heads in bytes that come in any pieces.
+#[derive(Clone, Debug)]
+pub struct FrameHeads {
+    head: [u8; HEAD],
+    have: usize,
+    /// Bytes to pass over before the next head.
+    skip: usize,
+}
+
+impl FrameHeads {
+    /// `before`: bytes that precede the first frame.
+    pub fn new(before: usize) -> FrameHeads {
+        FrameHeads { head: [0; HEAD], have: 0, skip: before }
+    }
+
+    /// The next head that is whole in `bytes`, which are moved on behind it; `None` once they are used
+    /// up.
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<FrameHead> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        *bytes = &bytes[skipped..];
+        let taken = (HEAD - self.have).min(bytes.len());
+        self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+        self.have += taken;
+        *bytes = &bytes[taken..];
+        if self.have < HEAD {
+            return None;
+        }
+        self.have = 0;
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.head;
+        let length = u32::from_be_bytes([0, l0, l1, l2]);
+        self.skip = length as usize;
+        let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
+        Some(FrameHead { length, kind, flags, stream })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_found_however_the_bytes_come() {
+        let bytes = [
+            b"PRI".as_slice(),
+            b"\0\0\x05\x01\x05\x80\0\0\x01hello",
+            b"\0\0\0\x04\x01\0\0\0\0",
+            b"\0\x01\0\0\0\0\0\0\x03",
+            &[0; 256],
+        ]
+        .concat();
+        let whole = {
+            let (mut heads, mut rest, mut found) = (FrameHeads::new(3), &bytes[..], Vec::new());
+            while let Some(head) = heads.next(&mut rest) {
+                found.push(head);
+            }
+            found
+        };
+        assert_eq!(whole.len(), 3);
+        assert_eq!(whole[0], FrameHead { length: 5, kind: HEADERS, flags: 5, stream: 1 });
+        assert_eq!(whole[2], FrameHead { length: 256, kind: DATA, flags: 0, stream: 3 });
+        let (mut heads, mut found) = (FrameHeads::new(3), Vec::new());
+        for byte in &bytes {
+            found.extend(heads.next(&mut std::slice::from_ref(byte)));
+        }
+        assert_eq!(found, whole);
+    }
+}

@@ -1,0 +1,129 @@
+//! The HTTP filters' step: what they make of the request, and of its response.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use dragoman_codec::Framing;
+use dragoman_filter::{Hold, Streams, Surroundings};
+use dragoman_types::{Connection, id};
+
+use super::filtered::{Filtering, framing};
+use super::leg::Failure;
+use super::{Exchange, Stop};
+use crate::context::Worker;
+use crate::lease::Leased;
+use crate::stream::{Body, Source};
+use crate::upstream::WorkerCluster;
+
+/// What filters may ask besides the heads.
+fn surroundings<'a>(
+    worker: &'a Worker,
+    connection: &'a Connection,
+    cluster: Option<&'a WorkerCluster>,
+) -> Surroundings<'a> {
+    Surroundings {
+        connection,
+        worker: worker.index,
+        service_cluster: &worker.shared.service_cluster,
+        cluster: cluster.map_or("", |cluster| &cluster.config().stat_name),
+        health_failed: worker.shared.health_failed.load(Ordering::Relaxed),
+    }
+}
+
+impl Exchange<'_> {
+    pub(super) fn filter_request(&mut self) -> Result<(), Stop> {
+        let filters = &self.manager.shared.filters;
+        if filters.0.is_empty() {
+            return Ok(());
+        }
+        self.filtered = true;
+        let around = surroundings(self.worker, self.connection, self.cluster.as_deref());
+        let mut streams = Streams::default();
+        let done = filters.request(&mut self.x.request, &mut self.info, &around, &mut streams);
+        if !streams.is_empty() {
+            self.filtering = Some(Box::new(Filtering { streams, ..Filtering::default() }));
+            self.incoming.framing = framing(&self.x.request.headers, self.incoming.framing);
+        }
+        if self.info.health_check {
+            self.manager.stats.tracing_health_check.inc();
+        }
+        Ok(done?)
+    }
+
+    /// `bare`: the response has no body. Says whether it waits for its body.
+    pub(super) fn filter_response(&mut self, bare: bool) -> Hold {
+        let around = surroundings(self.worker, self.connection, self.cluster.as_deref());
+        let filters = &self.manager.shared.filters;
+        let streams = self.filtering.as_mut().map(|filtering| &mut filtering.streams);
+        filters.response(&mut self.x.response, &self.x.request, &around, streams, bare)
+    }
+
+    /// A response whose head waits for its body, of which the first `limit` bytes are looked at.
+    pub(super) async fn pass_on_whole(
+        &mut self,
+        mut leased: Leased,
+        limit: usize,
+    ) -> Result<(), Stop> {
+        self.x.body.clear();
+        self.collect(&mut leased, limit).await?;
+        self.shape_whole();
+        self.respond_with_body().await;
+        self.completed(leased);
+        Ok(())
+    }
+
+    /// What the filters make of a body that is here as a whole, in `x.body`.
+    pub(super) fn shape_whole(&mut self) {
+        let Some(filtering) = &mut self.filtering else { return };
+        let (response, body) = (&mut self.x.response, &mut self.x.body);
+        filtering.streams.response_whole(response, body);
+        filtering.whole_response(body);
+        let mut digits = itoa::Buffer::new();
+        response.headers.set(id::CONTENT_LENGTH, digits.format(body.len()).as_bytes());
+    }
+
+    /// Reads the host's body into `x.body`; what is beyond `limit` is dropped.
+    async fn collect(&mut self, leased: &mut Leased, limit: usize) -> Result<(), Stop> {
+        let mut woken = false;
+        let outcome = poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
+            if let Err(failure) = self.poll_request(cx, leased.client()) {
+                return Poll::Ready(Err(failure));
+            }
+            loop {
+                let client = leased.client();
+                match client.poll_body(cx) {
+                    Poll::Ready(Ok(Body::Data)) => {
+                        let data = client.data();
+                        let room = limit.saturating_sub(self.x.body.len()).min(data.len());
+                        self.x.body.extend_from_slice(&data[..room]);
+                        let all = data.len();
+                        client.consume(all);
+                        self.patience.moved(self.worker.clock.now());
+                    }
+                    Poll::Ready(Ok(Body::End)) => {
+                        self.response_finished = true;
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Upstream(error))),
+                    Poll::Pending => break,
+                }
+            }
+            self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
+        })
+        .await;
+        outcome.map_err(|failure| {
+            leased.fate = failure.fate();
+            self.stop_for(failure)
+        })
+    }
+}
+
+/// How a body that is here as a whole is told of.
+pub(super) fn framing_of(body: &[u8]) -> Framing {
+    match body.len() {
+        0 => Framing::None,
+        length => Framing::Length(length as u64),
+    }
+}

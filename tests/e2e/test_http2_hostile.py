@@ -1,0 +1,172 @@
+"""HTTP/2 clients that send what costs work and is of no use, and hosts that go away."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.http2 import two_hops
+from tests.e2e.proxies import Proxy, bootstrap, cluster, file_log, listener, manager, proxy
+from tests.e2e.wire import answering, connect, serving
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = *range(5), 6, 7, 8, 9
+END_STREAM, END_HEADERS = 1, 4
+#: GET / by http at "a", from HPACK's static table
+GET = b"\x82\x84\x86\x41\x01a"
+#: POST / by http at "a"
+POST = b"\x83\x84\x86\x41\x01a"
+
+
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    return (
+        struct.pack(">I", len(payload))[1:]
+        + bytes([kind, flags])
+        + struct.pack(">I", stream)
+        + payload
+    )
+
+
+OPENED = PREFACE + frame(SETTINGS)
+
+
+def ends_with(running: Proxy, sent: bytes) -> list[tuple[int, bytes]]:
+    """The frames (kind, payload) that come until the proxy ends the connection."""
+    wire = running.connect()
+    # It may end while it is being told.
+    with suppress(OSError):
+        wire.send(OPENED + sent)
+    with suppress(OSError):
+        while wire.fill():
+            pass
+    got = bytes(wire.data)
+    frames = []
+    while len(got) >= 9:
+        length = int.from_bytes(got[:3])
+        frames.append((got[3], got[9 : 9 + length]))
+        got = got[9 + length :]
+    return frames
+
+
+@contextmanager
+def edge(folder: Path, **fields: object) -> Iterator[Proxy]:
+    with (
+        serving(answering()) as origin,
+        proxy(folder, bootstrap([listener(manager(**fields))], [cluster(origin.port)])) as running,
+    ):
+        yield running
+
+
+FLOODS = {
+    "inbound_empty_frames_flood": frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1) * 50,
+    "inbound_priority_frames_flood": frame(PRIORITY, 0, 1, b"\0\0\0\0\x10") * 300,
+    "inbound_window_update_frames_flood": frame(HEADERS, END_HEADERS, 1, POST)
+    + frame(WINDOW, 0, 0, b"\0\0\0\x01") * 300,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_floods_end_the_connection_and_are_counted(tmp_path: Path, name: str) -> None:
+    with edge(tmp_path) as running:
+        ends_with(running, FLOODS[name])
+        running.wait_stat(f"http2.{name}", 1)
+        running.wait_stat("http.ingress.downstream_cx_protocol_error", 1)
+        running.wait_stat("http.ingress.downstream_cx_active", 0)
+        running.wait_stat("http.ingress.downstream_rq_active", 0)
+
+
+def test_rapid_resets_have_a_limit(tmp_path: Path) -> None:
+    """Streams that are opened and reset at once (CVE-2023-44487)."""
+    pairs = b"".join(
+        frame(HEADERS, END_HEADERS | END_STREAM, n, GET) + frame(RST, 0, n, b"\0\0\0\x08")
+        for n in range(1, 10_001, 2)
+    )
+    with edge(tmp_path) as running:
+        ends_with(running, pairs)
+        running.wait_stat("http.ingress.downstream_cx_active", 0)
+        running.wait_stat("http.ingress.downstream_rq_active", 0)
+        running.wait_stat("http2.streams_active", 0)
+        assert running.stat("http.ingress.downstream_rq_total") < 3000
+        running.wait_idle()
+
+
+def test_a_head_without_end_costs_no_memory(tmp_path: Path) -> None:
+    """CONTINUATION frames that never end a head (CVE-2024-27316)."""
+    endless = frame(HEADERS, 0, 1, GET) + frame(CONTINUATION, 0, 1, b"\0\x01x\x7f\x00" * 100) * 5000
+    with edge(tmp_path) as running:
+        before = running.rss()
+        frames = ends_with(running, endless)
+        assert any(kind == GOAWAY for kind, _ in frames)
+        running.wait_stat("http.ingress.downstream_cx_active", 0)
+        assert running.rss() - before < 4 << 20
+
+
+def test_a_head_that_unfolds_is_refused(tmp_path: Path) -> None:
+    """One indexed byte a field of 4 KB: HPACK's bomb."""
+    name = b"\x40\x01x\x7f\x81\x1e" + b"v" * 4000
+    bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, GET + name + b"\xbe" * 10_000)
+    with edge(tmp_path) as running:
+        before = running.rss()
+        wire = running.connect()
+        wire.send(OPENED + bomb + frame(GOAWAY, 0, 0, b"\0" * 8))
+        running.wait_stat("http.ingress.downstream_cx_active", 0)
+        assert running.stat("cluster.origin.upstream_rq_total") == 0
+        assert running.rss() - before < 4 << 20
+
+
+def test_a_client_that_reads_nothing_holds_little(tmp_path: Path) -> None:
+    """A window of nothing: what the host sends stays with the host."""
+    big = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (8 << 20) + b"x" * (8 << 20)
+    with (
+        serving(answering(big)) as origin,
+        proxy(tmp_path, bootstrap([listener(manager())], [cluster(origin.port)])) as running,
+    ):
+        before = running.rss()
+        wire = running.connect()
+        no_window = frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
+        asks = b"".join(frame(HEADERS, END_HEADERS | END_STREAM, n, GET) for n in range(1, 65, 2))
+        wire.send(PREFACE + no_window + asks)
+        running.wait_stat("cluster.origin.upstream_rq_active", 32)
+        assert running.rss() - before < 32 << 20
+        wire.close()
+        running.wait_idle()
+        running.wait_stat("http2.streams_active", 0)
+
+
+def test_a_host_that_dies_ends_all_its_streams(tmp_path: Path) -> None:
+    """Fifty requests share one connection when its host is killed."""
+    config = two_hops(tmp_path, 1)
+    # The second hop is a process of its own, to be killed; its origin never answers.
+    silent = socket.create_server(("127.0.0.1", 0))
+    front, back = config["static_resources"]["listeners"]
+    clusters = config["static_resources"]["clusters"]
+    hcm = front["filter_chains"][0]["filters"][0]["typed_config"]
+    hcm["access_log"] = [file_log(tmp_path / "access", Proxy.LOG)]
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = bootstrap([back], [cluster(silent.getsockname()[1])])
+    hop = Proxy(folder, second)
+    try:
+        with proxy(tmp_path, bootstrap([front], clusters[1:])) as running:
+
+            def ask(_: int) -> int:
+                with connect(running.address()) as wire:
+                    return wire.get("/").status
+
+            with ThreadPoolExecutor(50) as pool:
+                answers = pool.map(ask, range(50))
+                running.wait_stat("cluster.hop.upstream_rq_active", 50)
+                assert running.stat("cluster.hop.upstream_cx_total") == 1
+                hop.process.kill()
+                assert list(answers) == [503] * 50
+            running.wait_idle("hop")
+            running.wait_stat("cluster.hop.upstream_cx_active", 0)
+            running.wait_stat("http.ingress.downstream_rq_active", 0)
+    finally:
+        hop.process.kill()
+        hop.end()
+        silent.close()
