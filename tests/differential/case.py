@@ -18,7 +18,7 @@ from .content import CaseError, CaseLoader
 from .raw import TALKS
 from .script import check_step
 from .tls import check_tls
-from .transport import dress, tcp_clusters, tls_socket, write_log
+from .transport import dress, ends_in_plain, tcp_clusters, tls_socket, write_log
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases"
@@ -28,7 +28,7 @@ KEYS = {
 CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
     "router", "access_log", "bootstrap", "full", "tls", "chains", "default_chain", "tls_inspector",
-    "tcp", "proxy_protocol",
+    "tcp", "network_filters", "proxy_protocol",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
@@ -83,6 +83,8 @@ class Case:
     def raw(self) -> bool:
         """Whether clients speak no HTTP, unless a step says so."""
         chains = self.config.get("chains", [])
+        if ends_in_plain(self.config.get("network_filters", [])):
+            return True
         return "tcp" in self.config or (chains != [] and all("tcp" in chain for chain in chains))
 
 

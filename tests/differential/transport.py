@@ -20,6 +20,14 @@ CONTEXTS = {
     "upstream": f"{TYPES}.transport_sockets.tls.v3.UpstreamTlsContext",
 }
 LISTENER_FILTERS = {"proxy_protocol": "ProxyProtocol", "tls_inspector": "TlsInspector"}
+NETWORK_FILTERS = {
+    "connection_limit": "ConnectionLimit",
+    "direct_response": "Config",
+    "echo": "Echo",
+    "local_ratelimit": "LocalRateLimit",
+    "sni_cluster": "SniCluster",
+}
+PLAIN = ("echo", "direct_response")
 BASES = Path(__file__).resolve().parent / "bases"
 
 
@@ -147,6 +155,31 @@ def dress(listener: dict[str, Any], config: dict[str, Any]) -> None:
     filters = [_listener_filter(name, config[name]) for name in LISTENER_FILTERS if name in config]
     if filters:
         listener["listener_filters"] = filters
+    if "network_filters" in config:
+        _put_network_filters(listener, config["network_filters"])
+
+
+def _named(item: Any) -> tuple[str, dict[str, Any]]:
+    """A filter of `network_filters:`, its short name alone or with fields."""
+    return (item, {}) if isinstance(item, str) else next(iter(item.items()))
+
+
+def ends_in_plain(wanted: list[Any]) -> bool:
+    """Whether `network_filters:` ends in one that serves connections itself."""
+    return bool(wanted) and _named(wanted[-1])[0] in PLAIN
+
+
+def _put_network_filters(listener: dict[str, Any], wanted: list[Any]) -> None:
+    """Puts `network_filters:` before every chain's own; `echo` and the like stand for those."""
+    made = []
+    for item in wanted:
+        name, fields = _named(item)
+        kind = f"{TYPES}.filters.network.{name}.v3.{NETWORK_FILTERS[name]}"
+        typed = {"@type": kind, **fields}
+        made.append({"name": f"envoy.filters.network.{name}", "typed_config": typed})
+    for chain in listener["filter_chains"]:
+        own = [] if ends_in_plain(wanted) else chain["filters"]
+        chain["filters"] = copy.deepcopy(made) + own
 
 
 def _listener_filter(name: str, wanted: Any) -> dict[str, Any]:
