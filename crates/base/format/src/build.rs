@@ -77,6 +77,7 @@ fn bare(name: &str) -> Op {
         "UPSTREAM_PROTOCOL" => Op::UpstreamProtocol,
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Op::Attempts,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => Op::TransportFailure,
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => Op::DownstreamTransportFailure,
         _ => Op::Never,
     }
 }

@@ -72,6 +72,7 @@ pub(crate) enum Op {
     Attempts,
     LocalReplyBody,
     TransportFailure,
+    DownstreamTransportFailure,
     Cause,
     RouteName,
     UpstreamHost,
@@ -215,6 +216,9 @@ impl Op {
             Op::Details { spaces } => details(info.details.as_deref(), *spaces, out),
             Op::ConnectionTermination => name(info.connection_termination.as_deref(), out),
             Op::TransportFailure => details(info.upstream_transport_failure.as_deref(), false, out),
+            Op::DownstreamTransportFailure => {
+                details(info.downstream_transport_failure.as_deref(), false, out)
+            }
             Op::Cause => name(info.cause.as_deref(), out),
             Op::LocalReplyBody => local_reply_body(facts, scratch.log_type, out),
             Op::RouteName => name(facts.route_name, out),

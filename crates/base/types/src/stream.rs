@@ -108,6 +108,8 @@ pub struct StreamInfo {
     pub upstream_tls: Option<Arc<Tls>>,
     /// Why the connection to the host failed, e.g. `delayed_connect_error:_Connection_refused`.
     pub upstream_transport_failure: Option<Details>,
+    /// Why the client's own connection got no TLS.
+    pub downstream_transport_failure: Option<Details>,
     pub connection_termination: Option<Details>,
     /// Which rule or limit made a local answer.
     pub cause: Option<Cow<'static, str>>,
@@ -146,6 +148,7 @@ impl StreamInfo {
             upstream_connection_id: None,
             upstream_tls: None,
             upstream_transport_failure: None,
+            downstream_transport_failure: None,
             connection_termination: None,
             cause: None,
             local_reply_body: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
 use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
+use dragoman_loggers::AccessLog;
 use dragoman_net::SocketOptions;
 use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
 use dragoman_proto::pb::envoy::config::listener::v3::{FilterChain, Listener, listener_filter};
@@ -29,6 +30,7 @@ pub(crate) struct ListenerPlan {
     pub(crate) options: SocketOptions,
     pub(crate) inbound: bool,
     pub(crate) filters: FiltersPlan,
+    pub(crate) access_logs: Arc<Vec<AccessLog>>,
     pub(crate) matcher: Arc<ChainMatcher>,
     pub(crate) chains: Vec<ChainPlan>,
     pub(crate) default_chain: Option<ChainPlan>,
@@ -121,6 +123,7 @@ pub(crate) fn compile(
         message.filter_chains.iter().map(|chain| chain.filter_chain_match.as_ref()).collect();
     let matcher = Arc::new(ChainMatcher::compile(&matches, faults));
     let filters = compile_filters(message, means, faults);
+    let access_logs = dragoman_loggers::compile(&message.access_log, means.sinks, faults);
     let mut chains = Vec::with_capacity(message.filter_chains.len());
     for (index, chain) in message.filter_chains.iter().enumerate() {
         chains.extend(
@@ -144,6 +147,7 @@ pub(crate) fn compile(
         },
         inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
         filters,
+        access_logs: Arc::new(access_logs),
         matcher,
         chains,
         default_chain,

@@ -160,6 +160,7 @@ impl Control {
                 timeout: plan.filters.timeout,
                 continue_on_timeout: plan.filters.continue_on_timeout,
             },
+            access_logs: plan.access_logs.clone(),
             matcher: plan.matcher.clone(),
             chains: plan.chains.iter().map(chain).collect(),
             default_chain: plan.default_chain.as_ref().map(chain),

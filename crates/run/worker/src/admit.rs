@@ -7,12 +7,12 @@ use std::task::Poll;
 
 use dragoman_listener::{Arrival, Inspected, Progress};
 use dragoman_net::{Buffer, Socket, Task};
-use dragoman_types::{Address, Hello};
+use dragoman_types::{Address, Connection, Facts, Flags, Hello, StreamInfo};
 
 use crate::context::Worker;
 use crate::manager::{WorkerListener, WorkerNetwork};
 use crate::plain;
-use crate::serve::{Admitted, serve};
+use crate::serve::{Admitted, ip_text, serve};
 use crate::tcp::proxy;
 
 /// Takes a connection in. Its task is known to the listener by `id` until it ends.
@@ -107,22 +107,18 @@ impl Waiting {
     async fn choose(mut self, mut socket: Socket, mut arrival: Arrival) {
         let mut input = Buffer::default();
         let direct_local = arrival.destination.clone();
-        let stats = &self.listener.stats;
-        match self.inspect(&mut socket, &mut input, &mut arrival).await {
-            Seen::Through => {}
-            // Who refused it has counted it.
-            Seen::Refused => return,
-            Seen::Failed => return stats.downstream_listener_filter_error.inc(),
-            Seen::Ended => return stats.downstream_listener_filter_remote_close.inc(),
-            Seen::TimeOver => {
-                stats.downstream_pre_cx_timeout.inc();
-                if !self.listener.shared.filters.continue_on_timeout {
-                    return;
-                }
-            }
-        }
-        let Some(chain) = self.listener.find_chain(&arrival).cloned() else {
-            return stats.no_filter_chain_match.inc();
+        let accepted_at = self.worker.clock.read();
+        let seen = self.inspect(&mut socket, &mut input, &mut arrival).await;
+        let chain = match self.goes_on(&seen) {
+            true => self.listener.find_chain(&arrival).cloned(),
+            false => return self.log(&mut arrival, StreamInfo::new(self.id, accepted_at)),
+        };
+        let Some(chain) = chain else {
+            self.listener.stats.no_filter_chain_match.inc();
+            let mut info = StreamInfo::new(self.id, accepted_at);
+            info.flags = Flags::NO_ROUTE_FOUND;
+            info.details = Some("filter_chain_not_found".into());
+            return self.log(&mut arrival, info);
         };
         let admitted = Admitted {
             id: self.id,
@@ -139,6 +135,45 @@ impl Waiting {
         let task = begin(&self.worker, &self.listener, admitted);
         self.listener.connections.borrow_mut().insert(self.id, task);
         self.admitted = true;
+    }
+
+    /// Counts what the filters said; whether the connection may go on.
+    fn goes_on(&self, seen: &Seen) -> bool {
+        let stats = &self.listener.stats;
+        match seen {
+            Seen::Through => return true,
+            // Who refused it has counted it.
+            Seen::Refused => {}
+            Seen::Failed => stats.downstream_listener_filter_error.inc(),
+            Seen::Ended => stats.downstream_listener_filter_remote_close.inc(),
+            Seen::TimeOver => {
+                stats.downstream_pre_cx_timeout.inc();
+                return self.listener.shared.filters.continue_on_timeout;
+            }
+        }
+        false
+    }
+
+    /// The line of a connection that no chain served.
+    fn log(&self, arrival: &mut Arrival, mut info: StreamInfo) {
+        if !self.listener.logs() {
+            return;
+        }
+        info.end = Some(self.worker.clock.read());
+        let connection = Connection {
+            id: self.id,
+            direct_remote: arrival.direct_source.clone(),
+            remote: arrival.source.clone(),
+            remote_ip: ip_text(&arrival.source),
+            direct_local: arrival.destination.clone(),
+            local: arrival.destination.clone(),
+            listener: self.listener.shared.name.clone(),
+            accepted_at: info.start,
+            hello: hello_of(arrival),
+            chain: "".into(),
+            tls: None,
+        };
+        self.listener.log(&self.worker, &Facts::new(&connection, &info));
     }
 
     /// Asks the filters in their order, each until it's through.

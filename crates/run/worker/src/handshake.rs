@@ -21,10 +21,11 @@ pub(crate) struct Secured {
 }
 
 /// Why a connection has no TLS.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Unsecured {
-    /// The client ended it, or spoke something that we can't accept.
-    ByClient,
+    /// The client ended it, or spoke something that we can't accept, for which there may be words
+    /// (`%DOWNSTREAM_TRANSPORT_FAILURE_REASON%`).
+    ByClient(Option<String>),
     /// `transport_socket_connect_timeout`.
     TooSlow,
     /// A limit of the connection itself.
@@ -61,11 +62,11 @@ pub(crate) async fn shake_hands(
     (deadline, accepted_at, own): (&mut Deadline, Moment, Option<Moment>),
 ) -> Result<Secured, Unsecured> {
     let (Some(factory), Some(stats)) = (&chain.shared.tls, &chain.tls_stats) else {
-        return Err(Unsecured::ByClient);
+        return Err(Unsecured::ByClient(None));
     };
     let Some(tls) = factory.context.get() else {
         factory.stats.shard(worker.index).downstream_context_secrets_not_ready.inc();
-        return Err(Unsecured::ByClient);
+        return Err(Unsecured::ByClient(None));
     };
     let chains = chain.shared.connect_timeout.map(|limit| accepted_at.after(limit));
     let until = chains.into_iter().chain(own).min();
@@ -82,7 +83,7 @@ pub(crate) async fn shake_hands(
         }
         Some(Err(error)) => {
             stats.failed(&error);
-            Err(Unsecured::ByClient)
+            Err(Unsecured::ByClient(error.reason()))
         }
         None if until == chains => {
             listener.stats.downstream_cx_transport_socket_connect_timeout.inc();

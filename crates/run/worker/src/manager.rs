@@ -5,14 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_codec::h2::Flood;
+use dragoman_format::LogType;
 use dragoman_listener::Arrival;
 use dragoman_net::Task;
 use dragoman_stats::Shard;
 use dragoman_transport::tls::TlsStats;
-use dragoman_types::Moment;
+use dragoman_types::{Facts, Moment};
 use rustc_hash::FxHashMap;
 
-use crate::context::WorkerRoutes;
+use crate::context::{Worker, WorkerRoutes};
 use crate::h1::Wire;
 use crate::snapshot::{ConnectionManager, FilterChain, Listener, Network, Plain, RouteSource};
 use crate::stats::{
@@ -156,6 +157,16 @@ impl WorkerListener {
         self.stats.downstream_cx_length_ms.record(length_ms);
         self.handler.downstream_cx_active.dec();
         self.connections.borrow_mut().remove(&id);
+    }
+
+    /// Whether its connections are logged.
+    pub(crate) fn logs(&self) -> bool {
+        !self.shared.access_logs.is_empty()
+    }
+
+    /// Writes the line of a connection that ended. Source: `Listener.access_log`.
+    pub(crate) fn log(&self, worker: &Worker, facts: &Facts<'_>) {
+        worker.log(&self.shared.access_logs, LogType::NotSet, facts);
     }
 
     /// Begins to ask the connections to close; a second call changes nothing.

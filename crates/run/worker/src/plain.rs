@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
-use dragoman_types::Connection;
+use dragoman_types::{Connection, Facts, StreamInfo};
 
 use crate::context::Worker;
-use crate::handshake::{pass_filters, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
 use crate::serve::{Admitted, connection_of};
 use crate::snapshot::Plain;
@@ -26,6 +26,7 @@ struct Served {
     listener: Rc<WorkerListener>,
     chain: Rc<WorkerChain>,
     connection: Connection,
+    info: StreamInfo,
     deadline: Deadline,
 }
 
@@ -41,14 +42,18 @@ pub(crate) fn serve(
     listener.count_open();
     worker.connections.set(worker.connections.get() + 1);
     let deadline = worker.reactor.deadline();
-    let mut served = Served { worker, listener, chain, connection, deadline };
+    let info = StreamInfo::new(worker.next_id(), connection.accepted_at);
+    let mut served = Served { worker, listener, chain, connection, info, deadline };
     async move { served.run(&plain, socket, input).await }
 }
 
 impl Served {
     async fn run(&mut self, plain: &Plain, socket: Socket, input: Buffer) {
         let passing = pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline);
-        let Ok(_passed) = passing.await else { return };
+        let _passed = match passing.await {
+            Ok(passed) => passed,
+            Err(refused) => return self.info.flags.insert(refused.flags),
+        };
         let Some((stream, input)) = self.secure(socket, input).await else { return };
         match plain {
             Plain::Echo => self.echo(stream, input).await,
@@ -63,17 +68,32 @@ impl Served {
         let timer = (&mut self.deadline, self.connection.accepted_at, None);
         let shaken =
             shake_hands(&self.worker, &self.listener, &self.chain, (socket, input), timer).await;
-        Some((shaken.ok()?.stream, Buffer::default()))
+        match shaken {
+            Ok(secured) => {
+                self.connection.tls = Some(secured.tls);
+                Some((secured.stream, Buffer::default()))
+            }
+            Err(why) => {
+                if let Unsecured::ByClient(reason) = why {
+                    self.info.downstream_transport_failure = reason.map(Into::into);
+                }
+                None
+            }
+        }
     }
 
     /// What comes goes back, until the client ends.
-    async fn echo(&self, mut stream: Stream, mut input: Buffer) {
-        let pool = &self.worker.buffers;
+    async fn echo(&mut self, mut stream: Stream, mut input: Buffer) {
+        let (pool, info) = (&self.worker.buffers, &mut self.info);
+        info.bytes_received += input.len() as u64;
         poll_fn(|cx| {
             loop {
                 while !input.is_empty() {
                     match ready!(stream.poll_write(cx, input.data())) {
-                        Ok(n) => input.consume(n),
+                        Ok(n) => {
+                            input.consume(n);
+                            info.bytes_sent += n as u64;
+                        }
                         Err(_) => return Poll::Ready(()),
                     }
                 }
@@ -81,7 +101,10 @@ impl Served {
                     return Poll::Ready(());
                 }
                 match ready!(stream.poll_read(cx, input.room(pool, KEPT))) {
-                    Ok(n) if n > 0 => input.filled(n),
+                    Ok(n) if n > 0 => {
+                        input.filled(n);
+                        info.bytes_received += n as u64;
+                    }
                     _ => return Poll::Ready(()),
                 }
             }
@@ -91,11 +114,15 @@ impl Served {
 
     /// Says the same to everybody.
     async fn answer(&mut self, mut stream: Stream, response: &[u8]) {
+        self.info.details = Some("direct_response".into());
         let mut at = 0;
         let said = poll_fn(|cx| {
             while at < response.len() {
                 match ready!(stream.poll_write(cx, &response[at..])) {
-                    Ok(n) => at += n,
+                    Ok(n) => {
+                        at += n;
+                        self.info.bytes_sent += n as u64;
+                    }
                     Err(_) => return Poll::Ready(false),
                 }
             }
@@ -120,10 +147,13 @@ impl Served {
     }
 }
 
-/// However it ends, it is counted.
+/// However it ends, it is counted and logged.
 impl Drop for Served {
     fn drop(&mut self) {
-        let length = self.worker.clock.now().millis_since(self.connection.accepted_at);
+        let now = self.worker.clock.now();
+        self.info.end = Some(now);
+        self.listener.log(&self.worker, &Facts::new(&self.connection, &self.info));
+        let length = now.millis_since(self.connection.accepted_at);
         self.listener.count_closed(self.connection.id, length);
         self.worker.connections.set(self.worker.connections.get() - 1);
     }

@@ -157,6 +157,8 @@ pub struct Listener {
     pub addresses: Vec<Address>,
     pub inbound: bool,
     pub filters: ListenerFilters,
+    /// Of connections, at their end.
+    pub access_logs: Arc<Vec<AccessLog>>,
     pub matcher: Arc<ChainMatcher>,
     pub chains: Vec<Arc<FilterChain>>,
     pub default_chain: Option<Arc<FilterChain>>,

@@ -90,6 +90,17 @@ impl Wire {
         (self.bytes_in - read, self.bytes_out - written)
     }
 
+    /// Another codec served the connection, and has counted its bytes.
+    pub(crate) fn served_by_other(&mut self, all_bytes: (u64, u64)) {
+        (self.bytes_in, self.bytes_out) = all_bytes;
+        self.counted = all_bytes;
+    }
+
+    /// Bytes (in, out) since the connection began.
+    pub(crate) fn all_bytes(&self) -> (u64, u64) {
+        (self.bytes_in, self.bytes_out)
+    }
+
     /// Counts what went past the framing, from the peer and to it.
     pub(crate) fn relayed(&mut self, read: u64, written: u64) {
         self.bytes_in += read;

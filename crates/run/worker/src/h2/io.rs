@@ -24,6 +24,8 @@ pub(crate) struct Watch {
     guard: RefCell<Option<Guard>>,
     pub(crate) bytes_in: Cell<u64>,
     pub(crate) bytes_out: Cell<u64>,
+    /// Those (in, out) that statistics have counted already.
+    counted: Cell<(u64, u64)>,
     /// RST_STREAM and GOAWAY frames.
     pub(crate) resets_in: Cell<u64>,
     pub(crate) resets_out: Cell<u64>,
@@ -53,6 +55,7 @@ impl Watch {
             guard: RefCell::new(guard),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
+            counted: Cell::default(),
             resets_in: Cell::new(0),
             resets_out: Cell::new(0),
             goaways_in: Cell::new(0),
@@ -70,6 +73,19 @@ impl Watch {
 
     pub(crate) fn now(&self) -> Moment {
         self.worker.clock.now()
+    }
+
+    /// Bytes (in, out) since the last call.
+    pub(crate) fn uncounted(&self) -> (u64, u64) {
+        let all = self.all_bytes();
+        self.counted.set(all);
+        (self.bytes_in.take(), self.bytes_out.take())
+    }
+
+    /// Bytes (in, out) since the connection began.
+    pub(crate) fn all_bytes(&self) -> (u64, u64) {
+        let (read, written) = self.counted.get();
+        (read + self.bytes_in.get(), written + self.bytes_out.get())
     }
 
     fn received(&self, mut bytes: &[u8]) -> io::Result<()> {

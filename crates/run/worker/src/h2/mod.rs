@@ -9,6 +9,6 @@ mod server;
 mod stream;
 
 pub(crate) use client::{Channel, ClientStream, Share};
-pub(crate) use io::Io;
+pub(crate) use io::{Io, Watch};
 pub(crate) use server::{Ended, Link, serve_connection};
 pub(crate) use stream::ServerStream;

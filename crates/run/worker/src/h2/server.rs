@@ -152,7 +152,7 @@ pub(crate) async fn serve_connection(link: &Rc<Link>, io: Io, deadline: &mut Dea
     std::future::poll_fn(|cx| {
         link.worker.clock.read();
         let ended = serving.poll(cx, deadline);
-        let (read, written) = (link.watch.bytes_in.take(), link.watch.bytes_out.take());
+        let (read, written) = link.watch.uncounted();
         link.manager.stats.downstream_cx_rx_bytes_total.add(read);
         link.manager.stats.downstream_cx_tx_bytes_total.add(written);
         link.manager.http2.rx_reset.add(link.watch.resets_in.take());

@@ -1,5 +1,6 @@
 //! One client connection: waiting, reading heads, handing requests to the exchange, closing well.
 
+mod counts;
 mod version;
 
 use std::future::poll_fn;
@@ -8,12 +9,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use dragoman_codec::Limits;
-use dragoman_codec::h1::ParseError;
 use dragoman_http_connection_manager::Config;
 use dragoman_listener::{Passed, Refused};
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
-use dragoman_types::{Address, Connection, Hello, Moment, Version};
+use dragoman_types::{Address, Connection, Flags, Hello, Moment, Version};
+
+use counts::Ending;
 
 use crate::context::{Scratch, Worker};
 use crate::downstream::Downstream;
@@ -51,6 +53,8 @@ struct ClientConnection {
     remote_close: bool,
     /// What the client speaks, once that is known.
     version: Option<Version>,
+    /// Why it ended, where that is more than its end: for its log line.
+    ending: Option<Box<Ending>>,
 }
 
 /// A connection whose chain is chosen.
@@ -67,6 +71,11 @@ pub(crate) struct Admitted {
     pub(crate) local: Address,
 }
 
+/// The address as headers have it; empty for a pipe.
+pub(crate) fn ip_text(address: &Address) -> Box<str> {
+    address.ip().map(|ip| ip.to_string()).unwrap_or_default().into()
+}
+
 /// What is known of a connection that was let in, and its bytes.
 pub(crate) fn connection_of(
     worker: &Worker,
@@ -78,7 +87,7 @@ pub(crate) fn connection_of(
     let connection = Connection {
         id,
         direct_remote: admitted.direct_remote,
-        remote_ip: admitted.remote.ip().map(|ip| ip.to_string()).unwrap_or_default().into(),
+        remote_ip: ip_text(&admitted.remote),
         remote: admitted.remote,
         direct_local: admitted.direct_local,
         local: admitted.local,
@@ -129,6 +138,7 @@ impl ClientConnection {
             draining: false,
             remote_close: false,
             version: None,
+            ending: None,
         }
     }
 
@@ -137,7 +147,11 @@ impl ClientConnection {
             true => None,
             false => match Box::pin(self.pass()).await {
                 Ok(passed) => Some(Box::new(passed)),
-                Err(_) => return,
+                Err(refused) => {
+                    let flags = refused.flags;
+                    self.ending = Some(Box::new(Ending { flags, ..Default::default() }));
+                    return;
+                }
             },
         };
         if self.chain.shared.tls.is_some() && !Box::pin(self.secure()).await {
@@ -179,6 +193,8 @@ impl ClientConnection {
             return false;
         };
         let bytes = (socket, std::mem::take(&mut wire.input));
+        // What listener filters read of it were TLS's bytes, which nobody counts.
+        wire.served_by_other((0, 0));
         let timer = (&mut self.deadline, self.connection.accepted_at, own);
         match shake_hands(&self.worker, &self.listener, &self.chain, bytes, timer).await {
             Ok(secured) => {
@@ -187,9 +203,14 @@ impl ClientConnection {
                 true
             }
             Err(why) => {
-                self.remote_close = why == Unsecured::ByClient;
-                if why == Unsecured::OwnLimit {
-                    self.count_idle_end();
+                match why {
+                    Unsecured::ByClient(transport_failure) => {
+                        self.remote_close = true;
+                        let why = Ending { flags: Flags::NONE, transport_failure };
+                        self.ending = Some(Box::new(why));
+                    }
+                    Unsecured::OwnLimit => self.count_idle_end(),
+                    Unsecured::TooSlow => {}
                 }
                 false
             }
@@ -387,75 +408,5 @@ impl ClientConnection {
         if timed_out {
             self.manager.stats.downstream_cx_delayed_close_timeout.inc();
         }
-    }
-
-    fn count_open(&self) {
-        let stats = &self.manager.stats;
-        stats.downstream_cx_total.inc();
-        stats.downstream_cx_active.inc();
-        if self.chain.shared.tls.is_some() {
-            stats.downstream_cx_ssl_total.inc();
-            stats.downstream_cx_ssl_active.inc();
-        }
-        self.listener.count_open();
-        self.worker.connections.set(self.worker.connections.get() + 1);
-    }
-
-    fn count_malformed(&self, error: ParseError) {
-        let stats = &self.manager.stats;
-        stats.downstream_cx_protocol_error.inc();
-        stats.downstream_rq_rx_reset.inc();
-        stats.downstream_rq_response_before_rq_complete.inc();
-        if error == ParseError::HeadTooLarge {
-            stats.downstream_rq_too_large.inc();
-        }
-    }
-
-    /// The connection ended while a request was being served.
-    fn count_active_end(&self, remote: bool) {
-        let stats = &self.manager.stats;
-        stats.downstream_cx_destroy_active_rq.inc();
-        match remote {
-            true => stats.downstream_cx_destroy_remote_active_rq.inc(),
-            false => stats.downstream_cx_destroy_local_active_rq.inc(),
-        }
-    }
-
-    fn count_idle_end(&self) {
-        let stats = &self.manager.stats;
-        let oldest = self.config().timeouts.max_connection;
-        let age = self.worker.clock.read().since(self.connection.accepted_at);
-        if oldest.is_some_and(|t| age >= t) {
-            stats.downstream_cx_max_duration_reached.inc();
-        } else {
-            stats.downstream_cx_idle_timeout.inc();
-        }
-    }
-}
-
-/// However a connection ends (closed, cut, a panic in its request), it is counted.
-impl Drop for ClientConnection {
-    fn drop(&mut self) {
-        self.manager.count_bytes(&mut self.server.wire);
-        let stats = &self.manager.stats;
-        stats.downstream_cx_active.dec();
-        match self.version {
-            Some(Version::Http2) => stats.downstream_cx_http2_active.dec(),
-            Some(_) => stats.downstream_cx_http1_active.dec(),
-            None => {}
-        }
-        if self.chain.shared.tls.is_some() {
-            stats.downstream_cx_ssl_active.dec();
-        }
-        stats.downstream_cx_destroy.inc();
-        if self.remote_close || self.server.wire.eof {
-            stats.downstream_cx_destroy_remote.inc();
-        } else {
-            stats.downstream_cx_destroy_local.inc();
-        }
-        let length = self.worker.clock.now().millis_since(self.connection.accepted_at);
-        stats.downstream_cx_length_ms.record(length);
-        self.listener.count_closed(self.connection.id, length);
-        self.worker.connections.set(self.worker.connections.get() - 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Which HTTP a client speaks, and the serving of HTTP/2.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 use dragoman_codec::h2::PREFACE;
@@ -10,7 +11,20 @@ use dragoman_transport::Stream;
 use dragoman_types::Version;
 
 use super::ClientConnection;
-use crate::h2::{Ended, Io, Link, serve_connection};
+use crate::h1::Wire;
+use crate::h2::{Ended, Io, Link, Watch, serve_connection};
+
+/// A wire whose connection HTTP/2 serves. However that ends, the wire knows what went over it.
+struct Handed<'a> {
+    wire: &'a mut Wire,
+    watch: Rc<Watch>,
+}
+
+impl Drop for Handed<'_> {
+    fn drop(&mut self) {
+        self.wire.served_by_other(self.watch.all_bytes());
+    }
+}
 
 impl ClientConnection {
     /// What the client speaks: by ALPN, by configuration, or by how it begins. `None`: the connection
@@ -64,7 +78,9 @@ impl ClientConnection {
         let parts = (&self.worker, &self.listener, &self.manager);
         let link = Link::new(parts, self.connection.clone());
         let io = Io::new(stream, input, link.watch.clone());
+        let handed = Handed { wire, watch: link.watch.clone() };
         let ended = serve_connection(&link, io, &mut self.deadline).await;
+        drop(handed);
         let wire = &mut self.server.wire;
         wire.stream = link.watch.take_stream().unwrap_or(Stream::Gone);
         wire.eof = link.watch.eof.get();
@@ -78,7 +94,7 @@ impl ClientConnection {
                 return;
             }
             Ended::Protocol(flood) => {
-                self.manager.stats.downstream_cx_protocol_error.inc();
+                self.count_protocol_error();
                 self.manager.count_flood(flood);
                 if active {
                     self.count_active_end(false);

@@ -117,6 +117,9 @@ impl Proxied {
                         self.info.connection_termination = Some(late.into());
                     }
                     (Unsecured::OwnLimit, Some(limit)) => self.count_limit(limit),
+                    (Unsecured::ByClient(reason), _) => {
+                        self.info.downstream_transport_failure = reason.map(Into::into);
+                    }
                     _ => {}
                 }
                 None
@@ -356,6 +359,7 @@ impl Drop for Proxied {
     fn drop(&mut self) {
         let now = self.worker.clock.now();
         self.info.end = Some(now);
+        self.listener.log(&self.worker, &self.facts());
         self.worker.log(&self.proxy.shared.access_logs, LogType::TcpConnectionEnd, &self.facts());
         let length = now.millis_since(self.connection.accepted_at);
         self.listener.count_closed(self.connection.id, length);
