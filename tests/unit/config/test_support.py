@@ -124,7 +124,7 @@ def test_nothing_is_said_about_what_is_below_something_refused(load: Load) -> No
         with_manager("tracing: {}"),
         with_manager("codec_type: HTTP3"),
         with_cluster("type: EDS"),
-        bootstrap(listener(more=", access_log: [{name: a}]")),
+        bootstrap(listener(more=", use_original_dst: true")),
         bootstrap(more="dynamic_resources: {}"),
         bootstrap(more="layered_runtime: {layers: [{name: a, admin_layer: {}}]}"),
         bootstrap(more="overload_manager: {}"),
