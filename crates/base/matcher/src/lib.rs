@@ -7,5 +7,5 @@ mod request;
 mod string;
 
 pub use fraction::FractionalPercent;
-pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher, is_grpc};
+pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher};
 pub use string::StringMatcher;

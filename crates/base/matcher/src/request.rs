@@ -197,9 +197,3 @@ fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let place = memchr::memchr(at, text)?;
     Some((&text[..place], &text[place + 1..]))
 }
-
-/// Whether the content type is gRPC's (and not gRPC-Web's).
-pub fn is_grpc(headers: &Headers) -> bool {
-    let Some(kind) = headers.get(id::CONTENT_TYPE) else { return false };
-    kind.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest[0] == b'+')
-}

@@ -3,7 +3,7 @@
 // Envoy still honours the fields that it calls deprecated.
 #![allow(deprecated)]
 
-use dragoman_matcher::{CookieMatcher, HeaderMatcher, QueryParameterMatcher, is_grpc};
+use dragoman_matcher::{CookieMatcher, HeaderMatcher, QueryParameterMatcher};
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
 use dragoman_proto::pb::envoy::r#type::matcher::v3::{
     RegexMatcher, StringMatcher, string_matcher::MatchPattern,
@@ -168,20 +168,6 @@ fn cookie_matchers() {
         assert_eq!(cookie(value, true).matches(&headers(&fields)), !expected, "{fields:?}");
     }
     assert!(cookie("v", true).matches(&headers(&[])));
-}
-
-#[test]
-fn grpc_content_types() {
-    for (kind, expected) in [
-        ("application/grpc", true),
-        ("application/grpc+proto", true),
-        ("application/grpc-web", false),
-        ("application/grpc; x", false),
-        ("Application/grpc", false),
-    ] {
-        assert_eq!(is_grpc(&headers(&[("content-type", kind)])), expected, "{kind}");
-    }
-    assert!(!is_grpc(&headers(&[])));
 }
 
 #[test]

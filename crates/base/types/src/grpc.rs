@@ -55,6 +55,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_call_is_known_by_its_content_type() {
+        for (kind, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/grpc; x", false),
+            ("Application/grpc", false),
+        ] {
+            let mut headers = Headers::new();
+            headers.append(id::CONTENT_TYPE, kind.as_bytes());
+            assert_eq!(is_grpc(&headers), expected, "{kind}");
+        }
+        assert!(!is_grpc(&Headers::new()));
+    }
+
+    #[test]
     fn timeouts_have_digits_and_a_unit() {
         let of = |text: &str| {
             let mut headers = Headers::new();

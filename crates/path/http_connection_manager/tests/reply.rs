@@ -17,6 +17,7 @@ use dragoman_proto::pb::envoy::extensions::filters::network::http_connection_man
     LocalReplyConfig, ResponseMapper,
 };
 use dragoman_proto::pb::google::protobuf::UInt32Value;
+use dragoman_types::grpc::is_grpc;
 use dragoman_types::{Facts, Faults, LocalReply, Moment, RequestHead, ResponseHead};
 
 /// Equality with the status that the request has got so far.
@@ -82,7 +83,8 @@ fn formatted(text: &str) -> Config {
 /// Status, fields and body, each behind a bar.
 fn shape(config: &Config, reply: &LocalReply, request: Option<&RequestHead>) -> String {
     let connection = connection("127.0.0.1");
-    let info = info();
+    let mut info = info();
+    info.grpc = request.is_some_and(|request| is_grpc(&request.headers));
     let facts = Facts { request, ..Facts::new(&connection, &info) };
     let mut scratch = Scratch::new(SystemTime::now(), Moment::START);
     let (mut out, mut body) = (ResponseHead::default(), b"left over".to_vec());

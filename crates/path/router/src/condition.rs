@@ -1,9 +1,8 @@
 //! What a route asks of a request besides its path. Every condition must hold.
 
-use dragoman_matcher::{
-    CookieMatcher, FractionalPercent, HeaderMatcher, QueryParameterMatcher, is_grpc,
-};
+use dragoman_matcher::{CookieMatcher, FractionalPercent, HeaderMatcher, QueryParameterMatcher};
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
+use dragoman_types::grpc::is_grpc;
 use dragoman_types::{Faults, Headers};
 
 use crate::table::{Asked, Certificate};
