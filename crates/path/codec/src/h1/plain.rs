@@ -87,6 +87,26 @@ const TOKEN: [bool; 256] = {
     token
 };
 
+/// Whether the eight bytes are letters and dashes, of which most names are made.
+#[inline]
+fn usual(word: u64) -> bool {
+    let lower = word | (ONES * 0x20);
+    // Without a high bit no byte's sum carries into the next.
+    let from_a = lower.wrapping_add(ONES * u64::from(0x80 - b'a'));
+    let past_z = lower.wrapping_add(ONES * u64::from(0x7f - b'z'));
+    let not_dash = (word ^ (ONES * u64::from(b'-'))).wrapping_add(ONES * 0x7f);
+    word & HIGH == 0 && (from_a & !past_z | !not_dash) & HIGH == HIGH
+}
+
+/// Whether `name` is a token, empty ones aside.
+#[inline]
+fn is_token(name: &[u8]) -> bool {
+    let (words, rest) = name.as_chunks::<8>();
+    words.iter().all(|eight| {
+        usual(u64::from_le_bytes(*eight)) || eight.iter().all(|b| TOKEN[usize::from(*b)])
+    }) && rest.iter().all(|b| TOKEN[usize::from(*b)])
+}
+
 /// Takes the lines from `start` on, at most `most`, up to and with the empty one. Gives where the head
 /// ends, and what the fields say about framing. `None`: they have another form, or something is wrong;
 /// `headers` holds nothing then.
@@ -115,7 +135,7 @@ pub(super) fn take(
         }
         let id = HeaderId::of(name);
         // A name that is known is well-formed.
-        if id == dragoman_types::id::OTHER && !name.iter().all(|b| TOKEN[usize::from(*b)]) {
+        if id == dragoman_types::id::OTHER && !is_token(name) {
             return None;
         }
         if id.is_pseudo() || count == most {
@@ -132,6 +152,21 @@ pub(super) fn take(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_tokens_wherever_a_byte_stands() {
+        for byte in 0..=255u8 {
+            for at in 0..13 {
+                let mut name = *b"x-Zazaz-name9";
+                name[at] = byte;
+                assert_eq!(is_token(&name), TOKEN[usize::from(byte)], "{byte} at {at}");
+            }
+            let usual_byte = byte.is_ascii_alphabetic() || byte == b'-';
+            if byte < 0x80 {
+                assert_eq!(usual(ONES * u64::from(byte)), usual_byte, "{byte}");
+            }
+        }
+    }
 
     #[test]
     fn the_lowest_mark_is_exact() {
