@@ -2,6 +2,7 @@
 //! Source: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`, and the cluster's own older
 //! fields of the same meaning.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use dragoman_proto::http2::Http2Options;
@@ -9,7 +10,8 @@ use dragoman_proto::pb::envoy::config::cluster::v3 as pb;
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::extensions::upstreams::http::v3 as upstreams;
 use dragoman_proto::{timeout, unpack};
-use dragoman_types::Faults;
+use dragoman_types::headers::HeaderName;
+use dragoman_types::{Faults, RequestHead};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -39,6 +41,47 @@ pub struct UpstreamHttp {
     pub max_stream_duration: Option<Duration>,
     pub proper_case: bool,
     pub enable_trailers: bool,
+    /// `None`: a host has one name, whatever is asked of it.
+    pub names: Option<RequestNames>,
+}
+
+/// Hosts are named as the requests name them (`UpstreamHttpProtocolOptions`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestNames {
+    pub auto_sni: bool,
+    pub auto_san_validation: bool,
+    /// The header that has the name; the authority where it's missing or empty.
+    pub header: Option<HeaderName>,
+}
+
+impl RequestNames {
+    fn compile(message: &core::UpstreamHttpProtocolOptions) -> Option<RequestNames> {
+        let header = &*message.override_auto_sni_header;
+        let names = RequestNames {
+            auto_sni: message.auto_sni,
+            auto_san_validation: message.auto_san_validation,
+            header: (!header.is_empty()).then(|| HeaderName::new(header)),
+        };
+        (names.auto_sni || names.auto_san_validation).then_some(names)
+    }
+
+    /// The DNS name or IP address by which a request means its host.
+    pub fn of<'r>(&self, request: &'r RequestHead) -> Option<&'r str> {
+        let told = self.header.as_ref().and_then(|header| request.headers.get(header));
+        let told = told.filter(|told| !told.is_empty()).unwrap_or(request.authority());
+        let host = std::str::from_utf8(told).ok()?;
+        let host = match host.rsplit_once(':') {
+            // A bare IPv6 address has colons of its own.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { return None }
+            }
+            _ => host,
+        };
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // No host is asked for by its address, but its certificate may have it.
+        let tells = |name: &&str| self.auto_san_validation || name.parse::<IpAddr>().is_err();
+        Some(address.unwrap_or(host)).filter(|host| !host.is_empty()).filter(tells)
+    }
 }
 
 impl Default for UpstreamHttp {
@@ -54,6 +97,7 @@ impl Default for UpstreamHttp {
             max_stream_duration: None,
             proper_case: false,
             enable_trailers: false,
+            names: None,
         }
     }
 }
@@ -80,6 +124,8 @@ impl UpstreamHttp {
         {
             http.protocol = UpstreamProtocol::Downstream;
         }
+        #[allow(deprecated)]
+        http.apply_names(cluster.upstream_http_protocol_options.as_ref());
         for (name, any) in &cluster.typed_extension_protocol_options {
             faults.field(&format!("typed_extension_protocol_options[{name}]"), |faults| {
                 if name == OPTIONS {
@@ -96,6 +142,7 @@ impl UpstreamHttp {
         use upstreams::http_protocol_options::UpstreamProtocolOptions as Upstream;
         use upstreams::http_protocol_options::explicit_http_config::ProtocolConfig;
         self.apply_common(options.common_http_protocol_options.as_ref());
+        self.apply_names(options.upstream_http_protocol_options.as_ref());
         match options.upstream_protocol_options {
             Some(Upstream::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
                 Some(ProtocolConfig::HttpProtocolOptions(http1)) => {
@@ -154,6 +201,12 @@ impl UpstreamHttp {
         }
     }
 
+    fn apply_names(&mut self, names: Option<&core::UpstreamHttpProtocolOptions>) {
+        if let Some(names) = names {
+            self.names = RequestNames::compile(names);
+        }
+    }
+
     fn apply_http2(
         &mut self,
         field: &str,
@@ -171,5 +224,42 @@ impl UpstreamHttp {
         self.enable_trailers = http1.enable_trailers;
         let format = http1.header_key_format.as_ref().and_then(|f| f.header_format.as_ref());
         self.proper_case = matches!(format, Some(HeaderFormat::ProperCaseWords(_)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dragoman_types::id;
+
+    use super::*;
+
+    fn name(authority: &str, header: Option<&str>) -> Option<String> {
+        let mut request = RequestHead::default();
+        request.headers.append(id::AUTHORITY, authority.as_bytes());
+        if let Some(value) = header {
+            request.headers.append(&b"x-name"[..], value.as_bytes());
+        }
+        let message = core::UpstreamHttpProtocolOptions {
+            auto_sni: true,
+            override_auto_sni_header: "x-name".into(),
+            ..Default::default()
+        };
+        RequestNames::compile(&message).and_then(|names| names.of(&request).map(str::to_owned))
+    }
+
+    #[test]
+    fn a_request_names_its_host() {
+        assert_eq!(name("a.example.com:8443", None).as_deref(), Some("a.example.com"));
+        assert_eq!(name("a", Some("b")).as_deref(), Some("b"));
+        assert_eq!(name("a", Some("")).as_deref(), Some("a"));
+        for nobody in ["", ":80", "a:b", "[]", "[::1]:80", "127.0.0.1"] {
+            assert_eq!(name(nobody, None), None, "{nobody}");
+        }
+        let names = RequestNames { auto_sni: true, auto_san_validation: true, header: None };
+        for authority in ["[::1]:80", "[::1]"] {
+            let mut request = RequestHead::default();
+            request.headers.append(id::AUTHORITY, authority.as_bytes());
+            assert_eq!(names.of(&request), Some("::1"));
+        }
     }
 }

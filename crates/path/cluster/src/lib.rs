@@ -12,5 +12,5 @@ pub use balancer::{Balancer, Pick, Policy, PolicyRegistry};
 pub use config::{Cluster, Discovery};
 pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
 pub use hosts::{Health, Host, Hosts, Locality};
-pub use http::{UpstreamHttp, UpstreamProtocol};
+pub use http::{RequestNames, UpstreamHttp, UpstreamProtocol};
 pub use thresholds::Thresholds;

@@ -3,16 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
-use dragoman_cluster::{Cluster, Host, UpstreamProtocol};
+use dragoman_cluster::{Cluster, UpstreamProtocol};
 use dragoman_net::{Keepalive, connect};
-use dragoman_transport::tls::{HandshakeError, Offer, TlsStream};
+use dragoman_transport::tls::{Asked, HandshakeError, Offer, TlsStream};
 use dragoman_transport::{Stream, UpstreamTls};
 use dragoman_types::tls::Tls;
 use dragoman_types::{Address, Version};
 
 use crate::context::Worker;
 use crate::snapshot::SocketFactory;
-use crate::upstream::ClusterCells;
+use crate::upstream::{ClusterCells, WorkerHost};
 
 /// Why there is no connection to a host.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub(crate) async fn dial(
     worker: &Worker,
     cluster: &Cluster,
     tls: Option<Arc<SocketFactory<UpstreamTls>>>,
-    host: &Host,
+    host: &WorkerHost,
     speaks: Speaks,
 ) -> Result<(Stream, Option<Box<Tls>>), DialError> {
     let keepalive = cluster.keepalive.map(|k| Keepalive {
@@ -95,6 +95,8 @@ pub(crate) async fn dial(
         time: k.time,
         interval: k.interval,
     });
+    let peer = host.peer();
+    let host = &host.host;
     let socket =
         connect(&worker.reactor, &host.address, keepalive).await.map_err(DialError::Connect)?;
     let Some(factory) = tls else { return Ok((Stream::Plain(socket), None)) };
@@ -103,9 +105,8 @@ pub(crate) async fn dial(
         return Err(DialError::NotReady);
     };
     let pool = worker.buffers.clone();
-    let done =
-        TlsStream::connect(socket, pool, &tls, (&host.address, &host.hostname), speaks.offer());
-    let done = done.await;
+    let asked = Asked { address: &host.address, hostname: &host.hostname, peer };
+    let done = TlsStream::connect(socket, pool, &tls, asked, speaks.offer()).await;
     let done = done.map_err(DialError::Tls)?;
     Ok((Stream::Tls(done.stream), Some(done.facts)))
 }

@@ -55,7 +55,11 @@ pub(super) fn target_end(buf: &[u8], at: usize) -> usize {
 
 /// Where a text that begins at `at` ends: at a control byte, tabs among them.
 pub(super) fn text_end(buf: &[u8], at: usize) -> usize {
-    find(buf, at, |word| below(word, 0x20) | equal(word, 0x7f))
+    let (chunks, _) = buf.get(at..).unwrap_or_default().as_chunks::<16>();
+    // Looked at without a way out in between, sixteen bytes are one vector.
+    let control = |chunk: &[u8; 16]| chunk.iter().fold(false, |is, b| is | b.is_ascii_control());
+    let whole = chunks.iter().take_while(|chunk| !control(chunk)).count();
+    find(buf, at + whole * 16, |word| below(word, 0x20) | equal(word, 0x7f))
 }
 
 /// Bytes of a field's name (RFC 9110 section 5.6.2).

@@ -22,4 +22,4 @@ pub use downstream::{DownstreamTls, Expiry};
 pub use material::{Secrets, check_secret, fetched_key};
 pub use stats::{SocketFactoryStats, SslStats, TlsStats};
 pub use stream::{Handshake, HandshakeError, TlsStream};
-pub use upstream::{Offer, UpstreamTls};
+pub use upstream::{Asked, Offer, PeerName, UpstreamTls};

@@ -82,6 +82,10 @@ fn unverified(error: &CertificateError) -> String {
             Rejected::Name(names) => {
                 return format!("SAN_matcher,_certificate_SANs_are_[{names}]");
             }
+            Rejected::NotAsked { asked, names } => {
+                let expected = format!("expected_SANs:_[{asked}]");
+                return format!("verify_SAN_list,_{expected},_certificate_SANs:_[{names}]");
+            }
             Rejected::Pin => return "cert_hash_and_spki".into(),
             Rejected::Nobody | Rejected::Chain => "invalid_certificate_chain",
         },

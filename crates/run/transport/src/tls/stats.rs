@@ -84,7 +84,7 @@ impl TlsStats {
             None => self.fixed.connection_error.inc(),
             Some(Rejected::Nobody) => self.fixed.fail_verify_no_cert.inc(),
             Some(Rejected::Chain) => self.fixed.fail_verify_error.inc(),
-            Some(Rejected::Name(_)) => self.fixed.fail_verify_san.inc(),
+            Some(Rejected::Name(_) | Rejected::NotAsked { .. }) => self.fixed.fail_verify_san.inc(),
             Some(Rejected::Pin) => self.fixed.fail_verify_cert_hash.inc(),
         }
     }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use dragoman_net::buffer::SMALL;
 use dragoman_net::{Buffer, BufferPool, Socket};
-use dragoman_types::Address;
 use dragoman_types::tls::{Certificate, Tls};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{Accepted, Acceptor};
@@ -18,7 +17,7 @@ use rustls::{
 };
 
 use super::parameters::{group_name, suite_name};
-use super::{DownstreamTls, Offer, UpstreamTls, facts};
+use super::{Asked, DownstreamTls, Offer, UpstreamTls, facts};
 
 /// A stream behind its handshake.
 pub struct TlsStream {
@@ -145,11 +144,11 @@ impl TlsStream {
     pub async fn connect(
         socket: Socket,
         pool: Rc<BufferPool>,
-        tls: &UpstreamTls,
-        (address, hostname): (&Address, &str),
+        tls: &Arc<UpstreamTls>,
+        asked: Asked<'_>,
         offer: Offer,
     ) -> Result<Handshake, HandshakeError> {
-        let session = ClientConnection::new(tls.config(offer), tls.name(address, hostname));
+        let session = ClientConnection::new(tls.config(offer, &asked), tls.name(&asked));
         let session = session.map_err(HandshakeError::Tls)?;
         let wire = Wire { socket, input: Buffer::default(), pool };
         let mut stream = wire.into_stream(session.into());

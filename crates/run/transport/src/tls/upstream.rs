@@ -1,5 +1,6 @@
 //! `UpstreamTlsContext`: TLS towards hosts.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use super::material::{Fetched, Secrets, fetched_keys, protocols as protocols_of}
 use super::parameters::{Parameters, Side};
 use super::select::Always;
 use super::validation::Validation;
-use super::verifier::HostVerifier;
+use super::verifier::{HostVerifier, MustHave};
 
 /// Sessions of hosts that are kept at most.
 const MAX_SESSIONS: u32 = 1024;
@@ -34,18 +35,51 @@ pub enum Offer {
     Either,
 }
 
+/// The same settings, by [`Offer`].
+type Offers = [Arc<ClientConfig>; 4];
+
+/// The host that a connection is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub address: &'a Address,
+    /// May be empty.
+    pub hostname: &'a str,
+    /// What the request says of it.
+    pub peer: Option<&'a PeerName>,
+}
+
+/// How a request names its host (`auto_sni`, `auto_san_validation`).
+#[derive(Debug)]
+pub struct PeerName {
+    sni: Option<ServerName<'static>>,
+    san: Option<Box<str>>,
+    /// The context's settings with a check for `san`.
+    checking: RefCell<Option<(Arc<UpstreamTls>, Offers)>>,
+}
+
+impl PeerName {
+    /// `name`: a DNS name or an IP address. The host is asked for it (addresses aside) if `sni`; its
+    /// certificate must have it if `san`.
+    pub fn new(name: &str, sni: bool, san: bool) -> PeerName {
+        let asked = ServerName::try_from(name.to_owned()).ok();
+        let asked = asked.filter(|asked| sni && matches!(asked, ServerName::DnsName(_)));
+        PeerName { sni: asked, san: san.then(|| name.into()), checking: RefCell::default() }
+    }
+}
+
 /// By [`Offer`].
 const OFFERS: [&[&[u8]]; 4] = [&[], &[b"http/1.1"], &[b"h2"], &[b"h2", b"http/1.1"]];
 
 /// Compiled; shared by the workers.
 #[derive(Debug)]
 pub struct UpstreamTls {
-    /// By [`Offer`].
-    configs: [Arc<ClientConfig>; 4],
+    configs: Offers,
     /// What the host is asked for; `None`: nothing is said of a name.
     name: Option<ServerName<'static>>,
     /// It's the host's own name, where it has one.
     by_host: bool,
+    /// How many are kept to be resumed.
+    sessions: u32,
     pub(super) checks_peer: bool,
     verifier: Arc<HostVerifier>,
     expiries: Vec<Expiry>,
@@ -90,8 +124,12 @@ impl UpstreamTls {
                 .with_protocol_versions(&parameters.versions);
             let config =
                 config.map_err(|error| faults.add("unsupported", error.to_string())).ok()?;
-            let as_asked = message.auto_sni_san_validation;
-            let verifier = Arc::new(HostVerifier { validation, as_asked, algorithms });
+            let must_have = match message.auto_sni_san_validation {
+                true => MustHave::Asked,
+                false => MustHave::Nothing,
+            };
+            let validation = validation.map(Arc::new);
+            let verifier = Arc::new(HostVerifier { validation, must_have, algorithms });
             let config = config.dangerous().with_custom_certificate_verifier(verifier.clone());
             let mut config = match keys.into_iter().next() {
                 Some(key) => config.with_client_cert_resolver(Arc::new(Always(key))),
@@ -100,11 +138,7 @@ impl UpstreamTls {
             config.alpn_protocols = protocols_of(&common.alpn_protocols);
             // A host that picks none, or one of its own, is taken all the same.
             config.check_selected_alpn = false;
-            config.enable_sni = name.is_some() || message.auto_host_sni;
-            config.resumption = match sessions {
-                0 => Resumption::disabled(),
-                some => Resumption::in_memory_sessions(some as usize),
-            };
+            config.resumption = resumption(sessions);
             let offering = |protocols: &[&[u8]]| {
                 let mut config = config.clone();
                 if config.alpn_protocols.is_empty() {
@@ -116,6 +150,7 @@ impl UpstreamTls {
                 configs: OFFERS.map(offering),
                 name,
                 by_host: message.auto_host_sni,
+                sessions,
                 checks_peer,
                 verifier,
                 expiries,
@@ -132,19 +167,52 @@ impl UpstreamTls {
         self.verifier.forgives(chain)
     }
 
-    pub(super) fn config(&self, offer: Offer) -> Arc<ClientConfig> {
-        self.configs[offer as usize].clone()
+    pub(super) fn config(self: &Arc<Self>, offer: Offer, asked: &Asked<'_>) -> Arc<ClientConfig> {
+        let named = asked.peer.and_then(|peer| Some((peer, peer.san.as_deref()?)));
+        let Some((peer, san)) = named else { return self.configs[offer as usize].clone() };
+        let mut checking = peer.checking.borrow_mut();
+        let (_, configs) = match checking.take() {
+            Some(made) if Arc::ptr_eq(&made.0, self) => checking.insert(made),
+            _ => checking.insert((self.clone(), self.checking(san))),
+        };
+        configs[offer as usize].clone()
     }
 
-    /// The name that a host at `address` is asked for, which also tells its sessions from others'.
-    pub(super) fn name(&self, address: &Address, hostname: &str) -> ServerName<'static> {
+    /// Its settings with a check for a name, and with sessions of their own: those of other names are
+    /// no proof of this one.
+    fn checking(&self, san: &str) -> Offers {
+        let must_have = MustHave::Name(san.into());
+        let verifier = Arc::new(HostVerifier { must_have, ..(*self.verifier).clone() });
+        let resumption = resumption(self.sessions);
+        self.configs.each_ref().map(|config| {
+            let mut config = (**config).clone();
+            config.dangerous().set_certificate_verifier(verifier.clone());
+            config.resumption = resumption.clone();
+            Arc::new(config)
+        })
+    }
+
+    /// The name that a host is asked for, which also tells its sessions from others'. (An address is
+    /// none that it would be told.)
+    pub(super) fn name(&self, asked: &Asked<'_>) -> ServerName<'static> {
+        if let Some(name) = asked.peer.and_then(|peer| peer.sni.clone()) {
+            return name;
+        }
         if self.by_host
-            && let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(hostname.to_owned())
+            && let Ok(name @ ServerName::DnsName(_)) =
+                ServerName::try_from(asked.hostname.to_owned())
         {
             return name;
         }
-        let ip = || address.ip().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let ip = || asked.address.ip().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         self.name.clone().unwrap_or_else(|| ServerName::IpAddress(ip().into()))
+    }
+}
+
+fn resumption(sessions: u32) -> Resumption {
+    match sessions {
+        0 => Resumption::disabled(),
+        some => Resumption::in_memory_sessions(some as usize),
     }
 }
 

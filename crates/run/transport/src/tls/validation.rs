@@ -1,6 +1,7 @@
 //! `CertificateValidationContext`: whether a peer's certificate is good enough.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,9 +18,7 @@ use dragoman_types::Faults;
 use dragoman_types::tls::Certificate;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{
-    CertificateDer, CertificateRevocationListDer, ServerName, TrustAnchor, UnixTime,
-};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, Error, OtherError};
 use webpki::{
     EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
@@ -36,8 +35,10 @@ pub(super) enum Rejected {
     Nobody,
     /// No trusted certificate signed it, it expired, it was revoked.
     Chain,
-    /// None of its names, which are these, is wanted.
+    /// None of its names, which are these, is wanted by `match_typed_subject_alt_names`.
     Name(Box<str>),
+    /// It hasn't the name that was asked for, but these.
+    NotAsked { asked: Box<str>, names: Box<str> },
     /// It is none of the pinned ones.
     Pin,
 }
@@ -49,6 +50,9 @@ impl fmt::Display for Rejected {
             Rejected::Chain => f.write_str("the certificate isn't trusted"),
             Rejected::Name(names) => {
                 write!(f, "match_typed_subject_alt_names matches none of [{names}]")
+            }
+            Rejected::NotAsked { asked, names } => {
+                write!(f, "the certificate is for [{names}], not for {asked}")
             }
             Rejected::Pin => f.write_str("the certificate is none of the pinned ones"),
         }
@@ -180,19 +184,18 @@ impl Validation {
         !self.names.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
     }
 
-    /// Whether a host's certificate has the name that it was asked for.
-    pub(super) fn verify_asked(
+    /// That a host's certificate has this DNS name or IP address; `wrong` makes the error of its names.
+    pub(super) fn verify_name(
         leaf: &CertificateDer<'_>,
-        asked: &ServerName<'_>,
+        name: &str,
+        wrong: impl FnOnce(Box<str>) -> Rejected,
     ) -> Result<(), Error> {
         let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
-        let has = match asked {
-            ServerName::DnsName(name) => {
-                facts.dns_sans.iter().any(|known| covers(known, name.as_ref()))
-            }
-            other => facts.ip_sans.iter().any(|known| **known == *other.to_str()),
+        let has = match name.parse::<IpAddr>() {
+            Ok(ip) => facts.ip_sans.iter().any(|known| known.parse() == Ok(ip)),
+            Err(_) => facts.dns_sans.iter().any(|known| covers(known, name)),
         };
-        if has { Ok(()) } else { Err(Rejected::Name(all_names(&facts).into()).into()) }
+        if has { Ok(()) } else { Err(wrong(all_names(&facts).into()).into()) }
     }
 
     /// Whether anything of a certificate is checked.

@@ -1,5 +1,7 @@
 //! How rustls asks for a certificate's validation, at either end.
 
+use std::sync::Arc;
+
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
@@ -7,7 +9,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::facts::Usage;
-use super::validation::Validation;
+use super::validation::{Rejected, Validation};
 
 /// The methods of both traits that check a peer's signatures, by the algorithms in that field.
 macro_rules! signatures {
@@ -36,12 +38,21 @@ macro_rules! signatures {
     };
 }
 
+/// The name that a host's certificate must have beside what its validation asks for.
+#[derive(Clone, Debug)]
+pub(super) enum MustHave {
+    Nothing,
+    /// The one that the host was asked for (`auto_sni_san_validation`).
+    Asked,
+    /// This DNS name or IP address (`auto_san_validation`).
+    Name(Box<str>),
+}
+
 /// Judges a host's certificate. Without a validation any is good, as in Envoy: the linter warns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HostVerifier {
-    pub(super) validation: Option<Validation>,
-    /// It must have the name that was asked for (`auto_sni_san_validation`).
-    pub(super) as_asked: bool,
+    pub(super) validation: Option<Arc<Validation>>,
+    pub(super) must_have: MustHave,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -64,8 +75,14 @@ impl ServerCertVerifier for HostVerifier {
         if let Some(validation) = &self.validation {
             validation.verify(leaf, between, now, Usage::Server)?;
         }
-        if self.as_asked {
-            Validation::verify_asked(leaf, asked)?;
+        match &self.must_have {
+            MustHave::Nothing => {}
+            MustHave::Asked => {
+                Validation::verify_name(leaf, &asked.to_str(), Rejected::Name)?;
+            }
+            MustHave::Name(name) => Validation::verify_name(leaf, name, |names| {
+                Rejected::NotAsked { asked: name.clone(), names }
+            })?,
         }
         Ok(ServerCertVerified::assertion())
     }

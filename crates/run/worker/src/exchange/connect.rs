@@ -136,7 +136,7 @@ impl Exchange<'_> {
     ) -> Result<Leased, Stop> {
         let begun = self.worker.clock.read();
         let opening = Opening::new(host, priority, speaks);
-        let target = opening.host.host.clone();
+        let target = opening.host.clone();
         let until = Some(begun.after(cluster.connect_timeout));
         let tls = self.cluster.as_ref().and_then(|cluster| cluster.entry.tls.clone());
         let dialled = dial(self.worker, cluster, tls, &target, speaks);
@@ -145,7 +145,7 @@ impl Exchange<'_> {
             Some(Err(error)) => {
                 opening.host.cluster.count_handshake(Err(&error));
                 opening.fail(false);
-                let (reason, text) = error.told(&target.address);
+                let (reason, text) = error.told(&target.host.address);
                 self.info.upstream_transport_failure = reason.clone().map(Into::into);
                 return Err(replies::connect_failed(cluster, reason.as_deref(), &text).into());
             }

@@ -32,7 +32,7 @@ use crate::h1::ResponseContext;
 use crate::lease::Leased;
 use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
-use crate::upstream::{WorkerCluster, WorkerHost, describe};
+use crate::upstream::{MAX_NAMES, WorkerCluster, WorkerHost, describe};
 use filtered::Filtering;
 use leg::Failure;
 use patience::Patience;
@@ -327,7 +327,15 @@ impl<'a> Exchange<'a> {
             let request = &mut self.x.request;
             forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
         }
-        Ok(host)
+        // Only TLS asks a host for a name.
+        let names = cluster.config().http.names.as_ref().filter(|_| cluster.entry.tls.is_some());
+        match names.and_then(|names| Some((names.of(&self.x.request)?, names))) {
+            None => Ok(host),
+            Some((name, names)) => match host.named(name, names) {
+                Some(named) => Ok(named),
+                None => Err(self.overflowed(format!("requests call a host by {MAX_NAMES} names"))),
+            },
+        }
     }
 
     /// The response's head goes on to the client, then what is left of both bodies.

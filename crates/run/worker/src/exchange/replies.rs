@@ -39,12 +39,16 @@ impl Exchange<'_> {
     }
 
     pub(super) fn overflow(&self, limit: &str, value: u32) -> Stop {
+        self.overflowed(format!("circuit breaker {limit} = {value} is reached"))
+    }
+
+    pub(super) fn overflowed(&self, cause: String) -> Stop {
         let reason = "upstream_reset_before_response_started{overflow}";
         LocalReply::new(503, reason)
             .flags(Flags::UPSTREAM_OVERFLOW)
             .body(before_headers("overflow"))
             .header("x-envoy-overloaded", "true")
-            .cause(format!("circuit breaker {limit} = {value} is reached"))
+            .cause(cause)
             .into()
     }
 }

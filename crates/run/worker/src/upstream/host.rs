@@ -1,23 +1,26 @@
-//! A worker's view of the clusters: balancers, pools and this worker's cells of their stats.
+//! A host of a cluster on one worker: its connections, who gets them, and what is counted of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dragoman_cluster::{Balancer, Cluster, Host, Pick, Thresholds};
+use dragoman_cluster::{Cluster, Host, RequestNames, Thresholds};
 use dragoman_net::clock;
 use dragoman_pool::{Acquired, Pool, Room};
-use dragoman_stats::{Gauge, Shard};
-use dragoman_transport::tls::TlsStats;
-use dragoman_types::{Facts, Moment, Priority};
+use dragoman_stats::Shard;
+use dragoman_transport::tls::PeerName;
+use dragoman_types::{Moment, Priority};
 use rustc_hash::FxHashMap;
 
+use super::ClusterCells;
 use crate::dial::Speaks;
 use crate::h1;
 use crate::h2::{Channel, Share};
-use crate::snapshot::ClusterEntry;
-use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, HostStats, OriginStats};
+use crate::stats::HostStats;
+
+/// How many names requests may give one host, who gets connections of its own for each.
+pub(crate) const MAX_NAMES: usize = 1000;
 
 /// One host on this worker. Outlives the host set that it came with while its address stays.
 pub(crate) struct WorkerHost {
@@ -32,121 +35,75 @@ pub(crate) struct WorkerHost {
     picked_http1: Cell<bool>,
     pub(crate) stats: Shard<HostStats>,
     /// Every worker's cells, for policies that ask how busy the host is.
-    shards: Box<[Shard<HostStats>]>,
+    shards: Rc<[Shard<HostStats>]>,
     pub(crate) cluster: Rc<ClusterCells>,
-}
-
-/// The cells of a cluster that this worker writes, and the others' that it reads.
-pub(crate) struct ClusterCells {
-    pub(crate) stats: Shard<ClusterStats>,
-    pub(crate) responses: Shard<ClusterResponseStats>,
-    pub(crate) internal: Shard<OriginStats>,
-    pub(crate) external: Shard<OriginStats>,
-    pub(crate) tls: Option<TlsStats>,
-    /// What the circuit breakers count, by priority: this worker's share, then everybody's.
-    loads: [Shard<ClusterLoad>; 2],
-    shards: [Box<[Shard<ClusterLoad>]>; 2],
-}
-
-impl ClusterCells {
-    fn new(entry: &ClusterEntry, worker: usize, workers: usize) -> ClusterCells {
-        ClusterCells {
-            stats: entry.stats.shard(worker),
-            responses: entry.responses.shard(worker),
-            internal: entry.internal.shard(worker),
-            external: entry.external.shard(worker),
-            tls: entry.tls.is_some().then(|| {
-                let prefix = format!("cluster.{}.ssl.", entry.config.stat_name);
-                TlsStats::new(&entry.registry, &prefix, worker)
-            }),
-            loads: std::array::from_fn(|at| entry.loads[at].shard(worker)),
-            shards: std::array::from_fn(|at| {
-                (0..workers).map(|i| entry.loads[at].shard(i)).collect()
-            }),
-        }
-    }
-
-    pub(crate) fn load(&self, priority: Priority) -> &ClusterLoad {
-        &self.loads[priority as usize]
-    }
-
-    /// All workers together.
-    pub(crate) fn sum(&self, priority: Priority, of: impl Fn(&ClusterLoad) -> &Gauge) -> u64 {
-        let shards = self.shards[priority as usize].iter();
-        shards.map(|shard| of(shard).value()).sum::<i64>().max(0) as u64
-    }
-}
-
-/// One cluster on this worker.
-pub(crate) struct WorkerCluster {
-    pub(crate) entry: Arc<ClusterEntry>,
-    pub(crate) hosts: Vec<Rc<WorkerHost>>,
-    pub(crate) cells: Rc<ClusterCells>,
-    balancer: RefCell<Box<dyn Balancer>>,
-}
-
-impl WorkerCluster {
-    /// Builds the worker's side of `entry`; hosts that `old` had at the same address keep their
-    /// pools.
-    pub(crate) fn new(
-        entry: &Arc<ClusterEntry>,
-        worker: usize,
-        workers: usize,
-        old: Option<&WorkerCluster>,
-        seed: u64,
-    ) -> WorkerCluster {
-        let cells = match old {
-            Some(old) if Arc::ptr_eq(&old.entry.config, &entry.config) => old.cells.clone(),
-            _ => Rc::new(ClusterCells::new(entry, worker, workers)),
-        };
-        // Connections by another transport (plain bytes, other trust) are none of this cluster's.
-        let same_transport = |old: &&WorkerCluster| match (&old.entry.tls, &entry.tls) {
-            (None, None) => true,
-            (Some(old), Some(new)) => Arc::ptr_eq(&old.context, &new.context),
-            _ => false,
-        };
-        let before = old.filter(same_transport);
-        let host = |(place, host): (usize, &Arc<Host>)| {
-            let kept = before.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
-            if let Some(kept) = kept {
-                return kept.clone();
-            }
-            let handle = &entry.host_stats[place];
-            Rc::new(WorkerHost {
-                host: host.clone(),
-                pools: Default::default(),
-                channels: Default::default(),
-                opening: Default::default(),
-                picked_http1: Cell::new(false),
-                stats: handle.shard(worker),
-                shards: (0..workers).map(|i| handle.shard(i)).collect(),
-                cluster: cells.clone(),
-            })
-        };
-        let hosts = entry.hosts.all().iter().enumerate().map(host).collect();
-        let balancer = RefCell::new(entry.config.policy.balancer(&entry.hosts, seed));
-        WorkerCluster { entry: entry.clone(), hosts, cells, balancer }
-    }
-
-    pub(crate) fn config(&self) -> &Cluster {
-        &self.entry.config
-    }
-
-    /// The host that serves the next request.
-    pub(crate) fn pick(&self, random: &mut dyn FnMut() -> u64) -> Option<Rc<WorkerHost>> {
-        if self.entry.hosts.panic() {
-            self.cells.stats.lb_healthy_panic.inc();
-        }
-        let active = |place: usize| {
-            let shards = self.hosts[place].shards.iter();
-            shards.map(|s| s.rq_active.value()).sum::<i64>().max(0) as u64
-        };
-        let place = self.balancer.borrow_mut().pick(&mut Pick { random, active: &active })?;
-        self.hosts.get(place).cloned()
-    }
+    /// What requests call it whose connections these are.
+    peer: Option<PeerName>,
+    /// The same host under the names that requests call it.
+    named: RefCell<FxHashMap<Box<str>, Rc<WorkerHost>>>,
 }
 
 impl WorkerHost {
+    pub(super) fn new(
+        host: Arc<Host>,
+        stats: Shard<HostStats>,
+        shards: Rc<[Shard<HostStats>]>,
+        cluster: Rc<ClusterCells>,
+    ) -> WorkerHost {
+        WorkerHost {
+            host,
+            pools: Default::default(),
+            channels: Default::default(),
+            opening: Default::default(),
+            picked_http1: Cell::new(false),
+            stats,
+            shards,
+            cluster,
+            peer: None,
+            named: RefCell::default(),
+        }
+    }
+
+    /// Requests that all workers have at it.
+    pub(super) fn active_requests(&self) -> u64 {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.rq_active.value()).sum::<i64>().max(0) as u64
+    }
+
+    pub(crate) fn peer(&self) -> Option<&PeerName> {
+        self.peer.as_ref()
+    }
+
+    /// The host under the name that a request calls it, with connections of its own. `None`: it has too
+    /// many names that are in use.
+    pub(crate) fn named(&self, name: &str, how: &RequestNames) -> Option<Rc<WorkerHost>> {
+        let mut named = self.named.borrow_mut();
+        // Names of hosts have no case: RFC 9110 section 4.2.3.
+        let key = name.to_ascii_lowercase();
+        if let Some(known) = named.get(&*key) {
+            return Some(known.clone());
+        }
+        if named.len() >= MAX_NAMES {
+            named.retain(|_, host| !host.is_unused());
+        }
+        if named.len() >= MAX_NAMES {
+            return None;
+        }
+        let (stats, shards) = (self.stats.clone(), self.shards.clone());
+        let mut host = WorkerHost::new(self.host.clone(), stats, shards, self.cluster.clone());
+        host.peer = Some(PeerName::new(name, how.auto_sni, how.auto_san_validation));
+        let host = Rc::new(host);
+        named.insert(key.into(), host.clone());
+        Some(host)
+    }
+
+    /// No request is at it, and it has no connection.
+    fn is_unused(self: &Rc<Self>) -> bool {
+        let idle =
+            |at: usize| self.pools[at].counts().0 == 0 && self.channels[at].borrow().is_empty();
+        Rc::strong_count(self) == 1 && idle(0) && idle(1)
+    }
+
     pub(crate) fn pool(&self, priority: Priority) -> &Pool<h1::Client, Share> {
         &self.pools[priority as usize]
     }
@@ -343,6 +300,9 @@ impl WorkerHost {
             );
             self.sweep_channels(priority, now, cluster);
         }
+        let mut named = self.named.borrow_mut();
+        named.values().for_each(|host| host.sweep(now, cluster));
+        named.retain(|_, host| !host.is_unused());
     }
 
     fn sweep_channels(&self, priority: Priority, now: Moment, cluster: &Cluster) {
@@ -387,40 +347,4 @@ pub(crate) enum Gone {
     Remote,
     LocalActive,
     RemoteActive,
-}
-
-/// Where something went, for logs.
-pub(crate) fn describe<'f>(
-    facts: &mut Facts<'f>,
-    cluster: Option<&'f WorkerCluster>,
-    host: Option<&'f WorkerHost>,
-) {
-    facts.cluster = cluster.map(|c| &*c.config().stat_name);
-    facts.cluster_raw = cluster.map(|c| &*c.config().name);
-    facts.upstream_host = host.map(|h| &h.host.address);
-    let name = host.map(|h| &*h.host.hostname);
-    facts.upstream_host_name = name.filter(|name| !name.is_empty());
-}
-
-/// Builds this worker's clusters for a new snapshot; unchanged ones stay as they are.
-pub(crate) fn rebuild(
-    entries: &FxHashMap<Box<str>, Arc<ClusterEntry>>,
-    old: &FxHashMap<Box<str>, Rc<WorkerCluster>>,
-    worker: usize,
-    workers: usize,
-    mut seed: impl FnMut() -> u64,
-) -> FxHashMap<Box<str>, Rc<WorkerCluster>> {
-    let mut clusters = FxHashMap::default();
-    for (name, entry) in entries {
-        let before = old.get(name);
-        let cluster = match before {
-            Some(same) if Arc::ptr_eq(&same.entry, entry) => same.clone(),
-            _ => {
-                let before = before.map(Rc::as_ref);
-                Rc::new(WorkerCluster::new(entry, worker, workers, before, seed()))
-            }
-        };
-        clusters.insert(name.clone(), cluster);
-    }
-    clusters
 }

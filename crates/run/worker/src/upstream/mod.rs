@@ -1,0 +1,155 @@
+//! A worker's view of the clusters: balancers, pools and this worker's cells of their stats.
+
+mod host;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dragoman_cluster::{Balancer, Cluster, Host, Pick};
+use dragoman_stats::{Gauge, Shard};
+use dragoman_transport::tls::TlsStats;
+use dragoman_types::{Facts, Priority};
+use rustc_hash::FxHashMap;
+
+pub(crate) use host::{Gone, MAX_NAMES, WorkerHost, history};
+
+use crate::snapshot::ClusterEntry;
+use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, OriginStats};
+
+/// The cells of a cluster that this worker writes, and the others' that it reads.
+pub(crate) struct ClusterCells {
+    pub(crate) stats: Shard<ClusterStats>,
+    pub(crate) responses: Shard<ClusterResponseStats>,
+    pub(crate) internal: Shard<OriginStats>,
+    pub(crate) external: Shard<OriginStats>,
+    pub(crate) tls: Option<TlsStats>,
+    /// What the circuit breakers count, by priority: this worker's share, then everybody's.
+    loads: [Shard<ClusterLoad>; 2],
+    shards: [Box<[Shard<ClusterLoad>]>; 2],
+}
+
+impl ClusterCells {
+    fn new(entry: &ClusterEntry, worker: usize, workers: usize) -> ClusterCells {
+        ClusterCells {
+            stats: entry.stats.shard(worker),
+            responses: entry.responses.shard(worker),
+            internal: entry.internal.shard(worker),
+            external: entry.external.shard(worker),
+            tls: entry.tls.is_some().then(|| {
+                let prefix = format!("cluster.{}.ssl.", entry.config.stat_name);
+                TlsStats::new(&entry.registry, &prefix, worker)
+            }),
+            loads: std::array::from_fn(|at| entry.loads[at].shard(worker)),
+            shards: std::array::from_fn(|at| {
+                (0..workers).map(|i| entry.loads[at].shard(i)).collect()
+            }),
+        }
+    }
+
+    pub(crate) fn load(&self, priority: Priority) -> &ClusterLoad {
+        &self.loads[priority as usize]
+    }
+
+    /// All workers together.
+    pub(crate) fn sum(&self, priority: Priority, of: impl Fn(&ClusterLoad) -> &Gauge) -> u64 {
+        let shards = self.shards[priority as usize].iter();
+        shards.map(|shard| of(shard).value()).sum::<i64>().max(0) as u64
+    }
+}
+
+/// One cluster on this worker.
+pub(crate) struct WorkerCluster {
+    pub(crate) entry: Arc<ClusterEntry>,
+    pub(crate) hosts: Vec<Rc<WorkerHost>>,
+    pub(crate) cells: Rc<ClusterCells>,
+    balancer: RefCell<Box<dyn Balancer>>,
+}
+
+impl WorkerCluster {
+    /// Builds the worker's side of `entry`; hosts that `old` had at the same address keep their
+    /// pools.
+    pub(crate) fn new(
+        entry: &Arc<ClusterEntry>,
+        worker: usize,
+        workers: usize,
+        old: Option<&WorkerCluster>,
+        seed: u64,
+    ) -> WorkerCluster {
+        let cells = match old {
+            Some(old) if Arc::ptr_eq(&old.entry.config, &entry.config) => old.cells.clone(),
+            _ => Rc::new(ClusterCells::new(entry, worker, workers)),
+        };
+        // Connections by another transport (plain bytes, other trust) are none of this cluster's.
+        let same_transport = |old: &&WorkerCluster| match (&old.entry.tls, &entry.tls) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(&old.context, &new.context),
+            _ => false,
+        };
+        let same_names =
+            |old: &&WorkerCluster| old.entry.config.http.names == entry.config.http.names;
+        let before = old.filter(same_transport).filter(same_names);
+        let host = |(place, host): (usize, &Arc<Host>)| {
+            let kept = before.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
+            if let Some(kept) = kept {
+                return kept.clone();
+            }
+            let handle = &entry.host_stats[place];
+            let shards = (0..workers).map(|i| handle.shard(i)).collect();
+            Rc::new(WorkerHost::new(host.clone(), handle.shard(worker), shards, cells.clone()))
+        };
+        let hosts = entry.hosts.all().iter().enumerate().map(host).collect();
+        let balancer = RefCell::new(entry.config.policy.balancer(&entry.hosts, seed));
+        WorkerCluster { entry: entry.clone(), hosts, cells, balancer }
+    }
+
+    pub(crate) fn config(&self) -> &Cluster {
+        &self.entry.config
+    }
+
+    /// The host that serves the next request.
+    pub(crate) fn pick(&self, random: &mut dyn FnMut() -> u64) -> Option<Rc<WorkerHost>> {
+        if self.entry.hosts.panic() {
+            self.cells.stats.lb_healthy_panic.inc();
+        }
+        let active = |place: usize| self.hosts[place].active_requests();
+        let place = self.balancer.borrow_mut().pick(&mut Pick { random, active: &active })?;
+        self.hosts.get(place).cloned()
+    }
+}
+
+/// Where something went, for logs.
+pub(crate) fn describe<'f>(
+    facts: &mut Facts<'f>,
+    cluster: Option<&'f WorkerCluster>,
+    host: Option<&'f WorkerHost>,
+) {
+    facts.cluster = cluster.map(|c| &*c.config().stat_name);
+    facts.cluster_raw = cluster.map(|c| &*c.config().name);
+    facts.upstream_host = host.map(|h| &h.host.address);
+    let name = host.map(|h| &*h.host.hostname);
+    facts.upstream_host_name = name.filter(|name| !name.is_empty());
+}
+
+/// Builds this worker's clusters for a new snapshot; unchanged ones stay as they are.
+pub(crate) fn rebuild(
+    entries: &FxHashMap<Box<str>, Arc<ClusterEntry>>,
+    old: &FxHashMap<Box<str>, Rc<WorkerCluster>>,
+    worker: usize,
+    workers: usize,
+    mut seed: impl FnMut() -> u64,
+) -> FxHashMap<Box<str>, Rc<WorkerCluster>> {
+    let mut clusters = FxHashMap::default();
+    for (name, entry) in entries {
+        let before = old.get(name);
+        let cluster = match before {
+            Some(same) if Arc::ptr_eq(&same.entry, entry) => same.clone(),
+            _ => {
+                let before = before.map(Rc::as_ref);
+                Rc::new(WorkerCluster::new(entry, worker, workers, before, seed()))
+            }
+        };
+        clusters.insert(name.clone(), cluster);
+    }
+    clusters
+}
