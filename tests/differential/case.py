@@ -28,7 +28,7 @@ KEYS = {
 CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
     "router", "access_log", "bootstrap", "full", "tls", "chains", "default_chain", "tls_inspector",
-    "tcp", "network_filters", "proxy_protocol",
+    "tcp", "network_filters", "proxy_protocol", "original_dst", "listeners",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
@@ -176,11 +176,19 @@ def bootstrap(case: Case) -> dict[str, Any]:
     )
     write_log(hcm, config.get("access_log"))
     manager["typed_config"] = merge(hcm, config.get("hcm", {}))
-    dress(listener, config)
-    static["listeners"][0] = merge(listener, config.get("listener", {}))
+    more = config.get("listeners", [])
+    static["listeners"] = [_listener(listener, config)]
+    static["listeners"] += [_listener(listener, config | own) for own in more]
     static["clusters"] = [_cluster(merge({"name": "origin"}, config.get("cluster", {})))]
     static["clusters"] += [_cluster(cluster) for cluster in config.get("clusters", [])]
     merged: dict[str, Any] = merge(base, config.get("bootstrap", {}))
+    return merged
+
+
+def _listener(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    made = copy.deepcopy(base)
+    dress(made, config)
+    merged: dict[str, Any] = merge(made, config.get("listener", {}))
     return merged
 
 
@@ -212,6 +220,8 @@ def _cluster(wanted: Any) -> dict[str, Any]:
     }
     if "cluster_type" in wanted:  # one of the two
         del base["type"]
+    if wanted.get("type") == "ORIGINAL_DST":  # its connections bring their endpoints
+        del base["load_assignment"]
     merged: dict[str, Any] = merge(base, wanted)
     return merged
 

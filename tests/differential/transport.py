@@ -19,7 +19,11 @@ CONTEXTS = {
     "downstream": f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
     "upstream": f"{TYPES}.transport_sockets.tls.v3.UpstreamTlsContext",
 }
-LISTENER_FILTERS = {"proxy_protocol": "ProxyProtocol", "tls_inspector": "TlsInspector"}
+LISTENER_FILTERS = {
+    "proxy_protocol": "ProxyProtocol",
+    "original_dst": "OriginalDst",
+    "tls_inspector": "TlsInspector",
+}
 NETWORK_FILTERS = {
     "connection_limit": "ConnectionLimit",
     "direct_response": "Config",

@@ -8,6 +8,7 @@ use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
 use dragoman_proto::{duration, timeout, u32_or, unpack};
 use dragoman_types::Faults;
+use dragoman_types::headers::HeaderName;
 
 use crate::balancer::{Policy, PolicyRegistry};
 use crate::endpoints::{DnsFamily, DnsOptions, Endpoints};
@@ -22,6 +23,59 @@ pub enum Discovery {
     StrictDns(DnsOptions),
     /// One host a name: its first address at the time of a new connection.
     LogicalDns(DnsOptions),
+    /// A host is wherever a connection was for before it was redirected here.
+    OriginalDst(OriginalDst),
+}
+
+/// Where the address of a host comes from (`Cluster.OriginalDstLbConfig`).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OriginalDst {
+    /// The header that has it before the connection says anything.
+    pub header: Option<HeaderName>,
+    /// The port that the host has, whatever the address says.
+    pub port: Option<u16>,
+    /// A host that has been unused for so long is forgotten.
+    pub cleanup_interval: Duration,
+}
+
+impl OriginalDst {
+    fn compile(message: &pb::Cluster, faults: &mut Faults) -> OriginalDst {
+        use pb::cluster::LbConfig;
+        if message.load_assignment.is_some() {
+            let why = "hosts of an ORIGINAL_DST cluster are where its connections were for";
+            faults.add_at("load_assignment", "no-effect", why);
+        }
+        let cleanup = message.cleanup_interval.as_ref().map_or(Duration::from_secs(5), duration);
+        let mut compiled = OriginalDst { cleanup_interval: cleanup, ..OriginalDst::default() };
+        let Some(LbConfig::OriginalDstLbConfig(config)) = &message.lb_config else {
+            return compiled;
+        };
+        if config.use_http_header {
+            let name = match &*config.http_header_name {
+                "" => "x-envoy-original-dst-host",
+                name => name,
+            };
+            compiled.header = Some(HeaderName::new(name));
+        } else if !config.http_header_name.is_empty() {
+            let why = "needs use_http_header";
+            faults.add_at("original_dst_lb_config.http_header_name", "no-effect", why);
+        }
+        if let Some(port) = &config.upstream_port_override {
+            match u16::try_from(port.value) {
+                Ok(port) => compiled.port = Some(port),
+                Err(_) => faults.add_at(
+                    "original_dst_lb_config.upstream_port_override",
+                    "out-of-range",
+                    "is at most 65535",
+                ),
+            }
+        }
+        if config.metadata_key.is_some() {
+            let why = "the address can't be taken from metadata yet";
+            faults.add_at("original_dst_lb_config.metadata_key", "unsupported", why);
+        }
+        compiled
+    }
 }
 
 /// TCP keep-alive of upstream sockets (`upstream_connection_options.tcp_keepalive`).
@@ -59,7 +113,7 @@ impl Cluster {
         faults: &mut Faults,
     ) -> Option<Cluster> {
         let discovery = discovery(message, faults)?;
-        let names = discovery != Discovery::Static;
+        let names = matches!(discovery, Discovery::StrictDns(_) | Discovery::LogicalDns(_));
         let endpoints = match &message.load_assignment {
             Some(assignment) => faults
                 .field("load_assignment", |faults| Endpoints::compile(assignment, names, faults)),
@@ -70,7 +124,13 @@ impl Cluster {
                        lb_endpoint";
             faults.add_at("load_assignment", "logical-dns-endpoints", why);
         }
-        let policy = policies.policy(message, faults)?;
+        // Nothing is balanced where a connection names its host.
+        let unbalanced = pb::Cluster::default();
+        let balanced = match discovery {
+            Discovery::OriginalDst(_) => &unbalanced,
+            _ => message,
+        };
+        let policy = policies.policy(balanced, faults)?;
         let stat_name =
             if message.alt_stat_name.is_empty() { &message.name } else { &message.alt_stat_name };
         let panic = message.common_lb_config.as_ref().and_then(|c| c.healthy_panic_threshold);
@@ -108,6 +168,14 @@ fn discovery(message: &pb::Cluster, faults: &mut Faults) -> Option<Discovery> {
         DiscoveryType::Static => Some(Discovery::Static),
         DiscoveryType::StrictDns => Some(Discovery::StrictDns(dns_options(message))),
         DiscoveryType::LogicalDns => Some(Discovery::LogicalDns(dns_options(message))),
+        DiscoveryType::OriginalDst => {
+            let provided = pb::cluster::LbPolicy::ClusterProvided as i32;
+            if message.lb_policy != provided || message.load_balancing_policy.is_some() {
+                let why = "is CLUSTER_PROVIDED in a cluster of type ORIGINAL_DST";
+                faults.add_at("lb_policy", "unsupported", why);
+            }
+            Some(Discovery::OriginalDst(OriginalDst::compile(message, faults)))
+        }
         other => unsupported(faults, "type", &format!("{} is not supported", other.as_str_name())),
     }
 }

@@ -9,7 +9,7 @@ pub mod http;
 pub mod thresholds;
 
 pub use balancer::{Balancer, Pick, Policy, PolicyRegistry};
-pub use config::{Cluster, Discovery};
+pub use config::{Cluster, Discovery, OriginalDst};
 pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
 pub use hosts::{Health, Host, Hosts, Locality};
 pub use http::{RequestNames, UpstreamHttp, UpstreamProtocol};

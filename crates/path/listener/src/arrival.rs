@@ -50,9 +50,12 @@ pub struct ProxyHeader {
 /// A connection that has no filter chain yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {
-    /// Our end: the socket's, or the one that the PROXY protocol names.
+    /// Our end: the socket's, the one that the PROXY protocol names, or where the connection was
+    /// redirected from.
     /// An IPv4 peer of a dual-stack socket must come as IPv4, not as `::ffff:…`.
     pub destination: Address,
+    /// Where the connection was redirected from, if a filter asks and it was.
+    pub original_destination: Option<Address>,
     /// The socket's peer.
     pub direct_source: Address,
     /// The peer: the socket's, or the one that the PROXY protocol names.
@@ -78,6 +81,7 @@ impl Arrival {
     pub fn new(destination: Address, source: Address) -> Arrival {
         Arrival {
             destination,
+            original_destination: None,
             direct_source: source.clone(),
             source,
             transport: Transport::default(),

@@ -46,6 +46,11 @@ pub trait ListenerFilter: Send + Sync + Debug {
     /// How many bytes it may have to see; 0: it looks at none and is `Done` when asked first.
     fn max_bytes(&self) -> usize;
 
+    /// Whether it needs [`Arrival::original_destination`], which costs a system call.
+    fn asks_original_destination(&self) -> bool {
+        false
+    }
+
     /// Looks at the connection's first bytes. Leaves `arrival` as it was when it wants `More`.
     ///
     /// Whatever the bytes, it must not panic, and its work over all questions must grow with the

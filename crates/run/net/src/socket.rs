@@ -115,6 +115,18 @@ impl Socket {
         Ok(shutdown(&self.fd, Shutdown::Write)?)
     }
 
+    /// Where the connection was for before the packet filter redirected it to us, if it was.
+    pub fn original_destination(&self) -> Option<Address> {
+        let Some(Address::Ip(local)) = self.local() else { return None };
+        let socket = SockRef::from(&self.fd);
+        let asked = match local {
+            SocketAddr::V4(_) => socket.original_dst_v4(),
+            SocketAddr::V6(_) => socket.original_dst_v6(),
+        };
+        let original = asked.ok()?.as_socket()?;
+        (original != local).then_some(Address::Ip(original))
+    }
+
     /// Our own address, where the socket has one.
     pub fn local(&self) -> Option<Address> {
         getsockname(&self.fd).ok().map(address)

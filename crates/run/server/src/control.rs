@@ -99,7 +99,7 @@ pub(crate) fn wanted(plan: &Plan) -> FxHashMap<Box<str>, Wanted> {
 pub(crate) fn dns_options(cluster: &Cluster) -> Option<DnsOptions> {
     match cluster.discovery {
         Discovery::StrictDns(options) | Discovery::LogicalDns(options) => Some(options),
-        Discovery::Static => None,
+        Discovery::Static | Discovery::OriginalDst(_) => None,
     }
 }
 
@@ -200,7 +200,9 @@ impl Control {
                 continue;
             }
             let before = state.plan.listeners.get(name);
-            let same = before.is_some_and(|b| b.addresses == listener.addresses);
+            let same = before.is_some_and(|before| {
+                before.addresses == listener.addresses && before.binds == listener.binds
+            });
             let kept = state.sockets.get(&listener.name).filter(|_| same).cloned();
             let bound = match kept {
                 Some(kept) => kept,
@@ -219,7 +221,8 @@ impl Control {
                 error,
             })
         };
-        listener.addresses.iter().map(one).collect()
+        let bound = listener.addresses.iter().filter(|_| listener.binds);
+        bound.map(one).collect()
     }
 
     /// Says and counts what is added, modified and removed.

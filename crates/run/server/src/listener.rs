@@ -7,6 +7,7 @@ use std::time::Duration;
 use dragoman_cluster::EndpointAddress;
 use dragoman_cluster::endpoints::compile_address;
 use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
+use dragoman_listener_filters::original_dst;
 use dragoman_loggers::AccessLog;
 use dragoman_net::SocketOptions;
 use dragoman_proto::pb::envoy::config::core::v3::{Address as PbAddress, TrafficDirection};
@@ -28,6 +29,10 @@ pub(crate) struct ListenerPlan {
     pub(crate) stat_prefix: Box<str>,
     pub(crate) addresses: Vec<Address>,
     pub(crate) options: SocketOptions,
+    /// Whether its addresses are listened on (`bind_to_port`).
+    pub(crate) binds: bool,
+    /// Connections go on at the listener that has their destination (`use_original_dst`).
+    pub(crate) hands_off: bool,
     pub(crate) inbound: bool,
     pub(crate) filters: FiltersPlan,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
@@ -145,6 +150,8 @@ pub(crate) fn compile(
             ipv4_compat: compat,
             pipe_mode: mode,
         },
+        binds: bool_or(message.bind_to_port.as_ref(), true),
+        hands_off: hands_off(message),
         inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
         filters,
         access_logs: Arc::new(access_logs),
@@ -152,6 +159,11 @@ pub(crate) fn compile(
         chains,
         default_chain,
     })
+}
+
+fn hands_off(message: &Listener) -> bool {
+    #[allow(deprecated)]
+    bool_or(message.use_original_dst.as_ref(), false)
 }
 
 fn pipe_mode(address: &PbAddress) -> u32 {
@@ -184,6 +196,9 @@ fn compile_filters(message: &Listener, means: &Means<'_>, faults: &mut Faults) -
             };
             faults.field("typed_config", |faults| compile(any, &registry, faults))
         }));
+    }
+    if hands_off(message) {
+        list.push(original_dst::filter());
     }
     // Zero: as long as it takes.
     let timeout = message.listener_filters_timeout.as_ref().map_or(FILTERS_TIMEOUT, duration);

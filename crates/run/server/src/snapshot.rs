@@ -139,7 +139,8 @@ impl Control {
         plan: &Arc<ListenerPlan>,
         sockets: Option<&Arc<Vec<Bound>>>,
     ) -> Arc<Listener> {
-        let bound = sockets.map(|s| s.iter().map(|b| b.address.clone()).collect::<Vec<_>>());
+        let bound = sockets.filter(|_| plan.binds);
+        let bound = bound.map(|s| s.iter().map(|b| b.address.clone()).collect::<Vec<_>>());
         let addresses = bound.unwrap_or_else(|| plan.addresses.clone());
         // Named as configured: `_0` where the kernel chose the port, as in Envoy.
         let stat_name = match (&*plan.stat_prefix, plan.addresses.first()) {
@@ -154,6 +155,7 @@ impl Control {
             config_id: Arc::as_ptr(plan) as usize,
             name: plan.name.clone(),
             addresses,
+            hands_off: plan.hands_off,
             inbound: plan.inbound,
             filters: ListenerFilters {
                 list: plan.filters.list.clone(),

@@ -10,7 +10,7 @@ use dragoman_net::{Buffer, Socket, Task};
 use dragoman_types::{Address, Connection, Facts, Flags, Hello, StreamInfo};
 
 use crate::context::Worker;
-use crate::manager::{WorkerListener, WorkerNetwork};
+use crate::manager::{WorkerChain, WorkerListener, WorkerNetwork};
 use crate::plain;
 use crate::serve::{Admitted, ip_text, serve};
 use crate::tcp::proxy;
@@ -43,9 +43,11 @@ pub(crate) fn admit(
             begin(worker, listener, admitted)
         }
         None => {
-            let arrival = Arrival::new(local, peer);
-            let waiting = Waiting::new(worker, listener, id);
-            worker.reactor.spawn(waiting.choose(socket, arrival))
+            let arrival = Arrival::new(local.clone(), peer);
+            let input = Buffer::default();
+            let incoming = Incoming { socket, input, arrival, direct_local: local };
+            let waiting = Waiting::new(worker, listener, id, listener.shared.hands_off);
+            worker.reactor.spawn(waiting.choose(incoming))
         }
     };
     listener.connections.borrow_mut().insert(id, task);
@@ -82,8 +84,35 @@ struct Waiting {
     worker: Rc<Worker>,
     listener: Rc<WorkerListener>,
     id: u64,
+    /// It may go on at another listener.
+    hands_off: bool,
     /// Its task is another's now.
     admitted: bool,
+}
+
+/// What is known of it, and what was read.
+struct Incoming {
+    socket: Socket,
+    input: Buffer,
+    arrival: Arrival,
+    /// The socket's own end.
+    direct_local: Address,
+}
+
+impl Incoming {
+    fn admitted(mut self, id: u64, chain: Rc<WorkerChain>) -> Admitted {
+        Admitted {
+            id,
+            socket: self.socket,
+            input: self.input,
+            chain,
+            hello: hello_of(&mut self.arrival),
+            direct_remote: self.arrival.direct_source,
+            remote: self.arrival.source,
+            direct_local: self.direct_local,
+            local: self.arrival.destination,
+        }
+    }
 }
 
 /// The filters' verdict.
@@ -99,41 +128,60 @@ enum Seen {
 }
 
 impl Waiting {
-    fn new(worker: &Rc<Worker>, listener: &Rc<WorkerListener>, id: u64) -> Waiting {
+    fn new(
+        worker: &Rc<Worker>,
+        listener: &Rc<WorkerListener>,
+        id: u64,
+        hands_off: bool,
+    ) -> Waiting {
         listener.stats.downstream_pre_cx_active.inc();
-        Waiting { worker: worker.clone(), listener: listener.clone(), id, admitted: false }
+        let (worker, listener) = (worker.clone(), listener.clone());
+        Waiting { worker, listener, id, hands_off, admitted: false }
     }
 
-    async fn choose(mut self, mut socket: Socket, mut arrival: Arrival) {
-        let mut input = Buffer::default();
-        let direct_local = arrival.destination.clone();
+    async fn choose(mut self, mut incoming: Incoming) {
         let accepted_at = self.worker.clock.read();
-        let seen = self.inspect(&mut socket, &mut input, &mut arrival).await;
-        let chain = match self.goes_on(&seen) {
-            true => self.listener.find_chain(&arrival).cloned(),
-            false => return self.log(&mut arrival, StreamInfo::new(self.id, accepted_at)),
-        };
-        let Some(chain) = chain else {
+        let seen = self.inspect(&mut incoming).await;
+        if !self.goes_on(&seen) {
+            return self.log(&mut incoming.arrival, StreamInfo::new(self.id, accepted_at));
+        }
+        if let Some(other) = self.other_listener(&incoming) {
+            return self.hand_off(&other, incoming);
+        }
+        let Some(chain) = self.listener.find_chain(&incoming.arrival).cloned() else {
             self.listener.stats.no_filter_chain_match.inc();
             let mut info = StreamInfo::new(self.id, accepted_at);
             info.flags = Flags::NO_ROUTE_FOUND;
             info.details = Some("filter_chain_not_found".into());
-            return self.log(&mut arrival, info);
-        };
-        let admitted = Admitted {
-            id: self.id,
-            socket,
-            input,
-            chain,
-            hello: hello_of(&mut arrival),
-            direct_remote: arrival.direct_source,
-            remote: arrival.source,
-            direct_local,
-            local: arrival.destination,
+            return self.log(&mut incoming.arrival, info);
         };
         // Another task: what was needed until here needn't live as long as the connection.
-        let task = begin(&self.worker, &self.listener, admitted);
+        let task = begin(&self.worker, &self.listener, incoming.admitted(self.id, chain));
         self.listener.connections.borrow_mut().insert(self.id, task);
+        self.admitted = true;
+    }
+
+    /// Who has the connection's destination, where that isn't the socket's own.
+    /// Source: `Listener.use_original_dst`.
+    fn other_listener(&self, incoming: &Incoming) -> Option<Rc<WorkerListener>> {
+        let destination = &incoming.arrival.destination;
+        let redirected = self.hands_off && *destination != incoming.direct_local;
+        redirected.then(|| self.worker.listener_at(destination)).flatten()
+    }
+
+    /// The connection goes on as if `other` had accepted it; what was read and not consumed goes along.
+    /// It is handed on once, so that it comes to an end.
+    fn hand_off(mut self, other: &Rc<WorkerListener>, incoming: Incoming) {
+        let task = match other.only_chain().cloned() {
+            Some(chain) => begin(&self.worker, other, incoming.admitted(self.id, chain)),
+            None => {
+                let waiting = Waiting::new(&self.worker, other, self.id, false);
+                self.worker.reactor.spawn(waiting.choose(incoming))
+            }
+        };
+        self.listener.connections.borrow_mut().remove(&self.id);
+        other.connections.borrow_mut().insert(self.id, task);
+        // The other may be the same one: this one's end mustn't forget it.
         self.admitted = true;
     }
 
@@ -177,17 +225,15 @@ impl Waiting {
     }
 
     /// Asks the filters in their order, each until it's through.
-    async fn inspect(
-        &self,
-        socket: &mut Socket,
-        input: &mut Buffer,
-        arrival: &mut Arrival,
-    ) -> Seen {
+    async fn inspect(&self, Incoming { socket, input, arrival, .. }: &mut Incoming) -> Seen {
         let filters = &self.listener.shared.filters;
         let limit = filters.timeout;
         let until = limit.map(|limit| self.worker.clock.read().after(limit));
         let mut deadline = self.worker.reactor.deadline();
         for filter in &filters.list {
+            if filter.asks_original_destination() {
+                arrival.original_destination = socket.original_destination();
+            }
             let mut progress = Progress::default();
             loop {
                 let data = input.data();

@@ -1,6 +1,7 @@
 //! What all connections of one worker share. Never leaves its thread.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use dragoman_net::{BufferPool, Reactor, clock};
 use dragoman_router::{Route, RouteTable};
 use dragoman_stats::{ScopeHandle, Shard};
 use dragoman_types::headers::line_of;
-use dragoman_types::{Facts, Headers, Moment, RequestHead, ResponseHead, id};
+use dragoman_types::{Address, Facts, Headers, Moment, RequestHead, ResponseHead, id};
 use rustc_hash::FxHashMap;
 
 use crate::manager::WorkerListener;
@@ -146,6 +147,9 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) routes: FxHashMap<Box<str>, Rc<WorkerRoutes>>,
 }
 
+/// The version of a listener that takes new connections.
+pub(crate) type Present = Rc<RefCell<Rc<WorkerListener>>>;
+
 /// One worker.
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -167,6 +171,8 @@ pub(crate) struct Worker {
     next_id: Cell<u64>,
     edits: RefCell<dragoman_router::Scratch>,
     pub(crate) route_times: RouteTimes,
+    /// The listeners by their addresses, for connections that are handed over.
+    pub(crate) by_address: RefCell<FxHashMap<SocketAddr, Present>>,
     /// Connections that are served now.
     pub(crate) connections: Cell<usize>,
     /// Requests that are served now.
@@ -207,9 +213,23 @@ impl Worker {
                 Moment::START,
             ))),
             route_times: RouteTimes::default(),
+            by_address: RefCell::default(),
             connections: Cell::new(0),
             requests: Cell::new(0),
         }
+    }
+
+    /// The listener of an address: its own, or one of every address with that port.
+    pub(crate) fn listener_at(&self, address: &Address) -> Option<Rc<WorkerListener>> {
+        let Address::Ip(address) = address else { return None };
+        let by_address = self.by_address.borrow();
+        let any: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let any = SocketAddr::new(any, address.port());
+        let present = by_address.get(address).or_else(|| by_address.get(&any))?;
+        Some(present.borrow().clone())
     }
 
     pub(crate) fn snapshot(&self) -> Rc<WorkerSnapshot> {
@@ -326,9 +346,7 @@ impl Worker {
     /// Closes what idled too long.
     pub(crate) fn sweep(&self, now: Moment) {
         for cluster in self.snapshot().clusters.values() {
-            for host in &cluster.hosts {
-                host.sweep(now, cluster.config());
-            }
+            cluster.sweep(now);
         }
     }
 }

@@ -153,8 +153,11 @@ pub struct Listener {
     /// Tells versions of one listener apart.
     pub config_id: usize,
     pub name: Arc<str>,
-    /// Bound addresses, real ports.
+    /// Bound addresses, real ports; those of a listener that isn't bound as they were configured.
     pub addresses: Vec<Address>,
+    /// Connections whose destination is another one than the socket's go on at the listener that has
+    /// it, if there is one.
+    pub hands_off: bool,
     pub inbound: bool,
     pub filters: ListenerFilters,
     /// Of connections, at their end.

@@ -14,7 +14,7 @@ use dragoman_types::{Address, Moment};
 use rustc_hash::FxHashMap;
 
 use crate::admit::admit;
-use crate::context::{Shared, Worker};
+use crate::context::{Present, Shared, Worker};
 use crate::manager::WorkerListener;
 use crate::snapshot::Snapshot;
 
@@ -113,7 +113,7 @@ impl Handle {
 
 /// One listener as this worker runs it.
 struct Running {
-    present: Rc<RefCell<Rc<WorkerListener>>>,
+    present: Present,
     sockets: Arc<Vec<Bound>>,
     tasks: Vec<Task>,
 }
@@ -246,6 +246,20 @@ impl Listeners {
                 }
             }
         }
+        self.tell_addresses(worker);
+    }
+
+    /// Connections may be handed to a listener by its address.
+    fn tell_addresses(&self, worker: &Worker) {
+        let mut by_address = worker.by_address.borrow_mut();
+        by_address.clear();
+        for running in self.running.values() {
+            for address in &running.present.borrow().shared.addresses {
+                if let Address::Ip(address) = address {
+                    by_address.insert(*address, running.present.clone());
+                }
+            }
+        }
     }
 
     /// The drain time of some is over.
@@ -259,11 +273,7 @@ impl Listeners {
     }
 }
 
-fn accept_on(
-    worker: &Rc<Worker>,
-    present: &Rc<RefCell<Rc<WorkerListener>>>,
-    bound: &Bound,
-) -> Task {
+fn accept_on(worker: &Rc<Worker>, present: &Present, bound: &Bound) -> Task {
     let (worker, present) = (worker.clone(), present.clone());
     let reactor = worker.reactor.clone();
     let listener = bound.listener(&reactor, worker.index);
@@ -277,12 +287,7 @@ fn accept_on(
 /// Wait this long after accept failed (out of descriptors): trying at once would only spin.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-async fn accept(
-    worker: Rc<Worker>,
-    present: Rc<RefCell<Rc<WorkerListener>>>,
-    listener: Listener,
-    address: Address,
-) {
+async fn accept(worker: Rc<Worker>, present: Present, listener: Listener, address: Address) {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {
             Ok((socket, peer)) => {

@@ -318,7 +318,8 @@ impl<'a> Exchange<'a> {
 
     fn pick(&mut self, cluster: &WorkerCluster, forward: &Forward) -> Result<Rc<WorkerHost>, Stop> {
         let worker = self.worker;
-        let host = cluster.pick(&mut || worker.random());
+        let headers = &self.x.request.headers;
+        let host = cluster.pick(self.connection, Some(headers), &mut || worker.random());
         let Some(host) = host else { return Err(self.no_host(cluster)) };
         self.host = Some(host.clone());
         if forward.auto_host_rewrite && !host.host.hostname.is_empty() {

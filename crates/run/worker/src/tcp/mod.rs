@@ -147,7 +147,8 @@ impl Proxied {
                 self.info.flags.insert(Flags::UPSTREAM_OVERFLOW);
                 return None;
             }
-            let Some(host) = cluster.pick(&mut || worker.random()) else {
+            let random = &mut || worker.random();
+            let Some(host) = cluster.pick(&self.connection, None, random) else {
                 cluster.cells.stats.upstream_cx_none_healthy.inc();
                 self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
                 return None;

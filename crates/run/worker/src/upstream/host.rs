@@ -98,7 +98,7 @@ impl WorkerHost {
     }
 
     /// No request is at it, and it has no connection.
-    fn is_unused(self: &Rc<Self>) -> bool {
+    pub(super) fn is_unused(self: &Rc<Self>) -> bool {
         let idle =
             |at: usize| self.pools[at].counts().0 == 0 && self.channels[at].borrow().is_empty();
         Rc::strong_count(self) == 1 && idle(0) && idle(1)

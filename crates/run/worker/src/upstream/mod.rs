@@ -1,16 +1,19 @@
 //! A worker's view of the clusters: balancers, pools and this worker's cells of their stats.
 
 mod host;
+mod passing;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dragoman_cluster::{Balancer, Cluster, Host, Pick};
+use dragoman_cluster::{Balancer, Cluster, Discovery, Host, Pick};
 use dragoman_stats::{Gauge, Shard};
 use dragoman_transport::tls::TlsStats;
-use dragoman_types::{Facts, Priority};
+use dragoman_types::{Connection, Facts, Headers, Moment, Priority};
 use rustc_hash::FxHashMap;
+
+use passing::Passing;
 
 pub(crate) use host::{Gone, MAX_NAMES, WorkerHost, history};
 
@@ -64,6 +67,8 @@ pub(crate) struct WorkerCluster {
     pub(crate) hosts: Vec<Rc<WorkerHost>>,
     pub(crate) cells: Rc<ClusterCells>,
     balancer: RefCell<Box<dyn Balancer>>,
+    /// Hosts that connections named themselves.
+    passing: Option<Rc<Passing>>,
 }
 
 impl WorkerCluster {
@@ -100,15 +105,41 @@ impl WorkerCluster {
         };
         let hosts = entry.hosts.all().iter().enumerate().map(host).collect();
         let balancer = RefCell::new(entry.config.policy.balancer(&entry.hosts, seed));
-        WorkerCluster { entry: entry.clone(), hosts, cells, balancer }
+        let passing = match &entry.config.discovery {
+            Discovery::OriginalDst(how) => {
+                let kept = before.and_then(|old| old.passing.as_ref());
+                let kept = kept.filter(|passing| passing.how == *how).cloned();
+                Some(kept.unwrap_or_else(|| Rc::new(Passing::new(entry, how, &cells))))
+            }
+            _ => None,
+        };
+        WorkerCluster { entry: entry.clone(), hosts, cells, balancer, passing }
+    }
+
+    /// Closes what idled too long.
+    pub(crate) fn sweep(&self, now: Moment) {
+        for host in &self.hosts {
+            host.sweep(now, self.config());
+        }
+        if let Some(passing) = &self.passing {
+            passing.sweep(now, self.config());
+        }
     }
 
     pub(crate) fn config(&self) -> &Cluster {
         &self.entry.config
     }
 
-    /// The host that serves the next request.
-    pub(crate) fn pick(&self, random: &mut dyn FnMut() -> u64) -> Option<Rc<WorkerHost>> {
+    /// The host that serves the next request. `request`: its headers, where it is HTTP's.
+    pub(crate) fn pick(
+        &self,
+        connection: &Connection,
+        request: Option<&Headers>,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Option<Rc<WorkerHost>> {
+        if let Some(passing) = &self.passing {
+            return passing.pick(connection, request);
+        }
         if self.entry.hosts.panic() {
             self.cells.stats.lb_healthy_panic.inc();
         }
