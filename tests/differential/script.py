@@ -25,7 +25,7 @@ VERBS = (
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
     "times", "method", "version", "host", "headers", "connection", "each", "tls", "from",
-    "answer_after", "raw", "first", "deaf",
+    "answer_after", "raw", "first", "deaf", "to",
 }  # fmt: skip
 WAIT_LIMIT = 5.0
 
@@ -75,6 +75,8 @@ class Player:
         self.tls = tls
         self.raw = raw
         self.admin_port = 0
+        #: further ports and sockets of the proxy, by their placeholders' names
+        self.places: dict[str, int | str] = {}
         self.connections: dict[str, Connection] = {}
 
     async def play(self, script: list[Step]) -> None:
@@ -105,7 +107,8 @@ class Player:
     async def _connection(self, name: str, step: Step) -> Connection:
         if name not in self.connections:
             connection = self.connections[name] = Connection(name, step.get("raw", self.raw))
-            await connection.open(self.where, step.get("from"))
+            where = self.places[step["to"]] if "to" in step else self.where
+            await connection.open(where, step.get("from"))
             if "first" in step:
                 await connection.send(to_bytes(step["first"]))
                 connection.sent.clear()  # no part of the conversation

@@ -125,6 +125,7 @@ class Stage:
         where = self.known["listener_socket" if on_socket else "listener_port"]
         self.player = Player(where, self.origins, self.case.tls, self.case.raw)
         self.player.admin_port = self.known["admin_port"]
+        self.player.places = self.known
 
     async def close(self) -> None:
         """Closes clients, origins and claims on ports."""

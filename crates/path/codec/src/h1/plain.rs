@@ -1,73 +1,47 @@
 //! Heads in the form in which nearly all come, and in which we write them: `name: value` CRLF, with one
-//! space, each line whole. They are read and checked in one look, eight bytes at a time. What has any
+//! space, each line whole. They are read and checked in one look, sixteen bytes at a time. What has any
 //! other form is left to the careful way, which alone says what is wrong with a head.
 
 use dragoman_types::{HeaderId, Headers};
 
 use super::head::FramingFields;
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Eight bytes at `at`, the first one lowest; zeros behind the end.
+/// Marks with 0xff each byte that `is`: looked at without a way out in between, sixteen are one vector.
 #[inline]
-fn word(buf: &[u8], at: usize) -> u64 {
-    let rest = buf.get(at..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(eight) => u64::from_le_bytes(*eight),
-        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    }
+fn marks(bytes: &[u8; 16], is: impl Fn(u8) -> bool) -> u128 {
+    u128::from_le_bytes(std::array::from_fn(|at| if is(bytes[at]) { 0xff } else { 0 }))
 }
 
-/// Marks the bytes below `limit` (at most 0x80): the lowest mark is exact, those above it may not be.
+/// Where the first byte is, from `at` on, that `is`; or `buf`'s end.
 #[inline]
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH
-}
-
-/// Marks the bytes that are `byte`, as exactly as [`below`].
-#[inline]
-fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (ONES * u64::from(byte)), 1)
-}
-
-/// How many bytes of a word stand before the lowest mark; eight without one.
-#[inline]
-fn before(marks: u64) -> usize {
-    (marks.trailing_zeros() / 8) as usize
-}
-
-/// Where the first byte is, from `at` on, that `marks` finds; `buf`'s end is one for marks of zero.
-#[inline]
-fn find(buf: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> usize {
-    loop {
-        match before(marks(word(buf, at))) {
-            8 => at += 8,
-            found => return at + found,
+fn find(buf: &[u8], mut at: usize, is: impl Fn(u8) -> bool + Copy) -> usize {
+    while let Some(sixteen) = buf.get(at..).and_then(<[u8]>::first_chunk) {
+        let marks = marks(sixteen, is);
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
         }
+        at += 16;
     }
+    let rest = buf.get(at..).unwrap_or_default();
+    let found = match buf.last_chunk() {
+        // They are the end of sixteen others.
+        Some(sixteen) if !rest.is_empty() => {
+            let marks = marks(sixteen, is) >> (8 * (16 - rest.len()));
+            (marks.trailing_zeros() / 8) as usize
+        }
+        _ => rest.iter().position(|byte| is(*byte)).unwrap_or(rest.len()),
+    };
+    at + found.min(rest.len())
 }
 
 /// Where a request's target that begins at `at` ends, at a byte that isn't a graphic character.
 pub(super) fn target_end(buf: &[u8], at: usize) -> usize {
-    find(buf, at, |word| below(word, 0x21) | equal(word, 0x7f) | (word & HIGH))
+    find(buf, at, |byte| !byte.is_ascii_graphic())
 }
 
 /// Where a text that begins at `at` ends: at a control byte, tabs among them.
-pub(super) fn text_end(buf: &[u8], mut at: usize) -> usize {
-    let controls = |word| below(word, 0x20) | equal(word, 0x7f);
-    // Most are short.
-    for _ in 0..2 {
-        match before(controls(word(buf, at))) {
-            8 => at += 8,
-            found => return at + found,
-        }
-    }
-    let (chunks, _) = buf.get(at..).unwrap_or_default().as_chunks::<16>();
-    // Looked at without a way out in between, sixteen bytes are one vector.
-    let control = |chunk: &[u8; 16]| chunk.iter().fold(false, |is, b| is | b.is_ascii_control());
-    let whole = chunks.iter().take_while(|chunk| !control(chunk)).count();
-    find(buf, at + whole * 16, controls)
+pub(super) fn text_end(buf: &[u8], at: usize) -> usize {
+    find(buf, at, |byte| byte.is_ascii_control())
 }
 
 /// Bytes of a field's name (RFC 9110 section 5.6.2).
@@ -98,6 +72,9 @@ const TOKEN: [bool; 256] = {
     }
     token
 };
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// Whether the eight bytes are letters and dashes, of which most names are made.
 #[inline]
@@ -132,7 +109,7 @@ pub(super) fn take(
     let mut block = headers.block(start);
     let (mut at, mut count) = (start, 0);
     while !buf.get(at..)?.starts_with(b"\r\n") {
-        let colon = find(buf, at, |word| equal(word, b':') | below(word, 0x20));
+        let colon = find(buf, at, |byte| byte == b':' || byte < 0x20);
         let name = buf.get(at..colon)?;
         let value_at = colon + 2;
         // The look went no further than a line's end.
@@ -181,29 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_mark_is_exact() {
-        for byte in 0..=255u8 {
-            for at in 0..8 {
-                let mut bytes = [b'a'; 8];
-                bytes[at] = byte;
-                let word = u64::from_le_bytes(bytes);
-                let place = |is: bool| if is { at } else { 8 };
-                assert_eq!(before(below(word, 0x20)), place(byte < 0x20), "{byte} at {at}");
-                assert_eq!(before(equal(word, 0x7f)), place(byte == 0x7f), "{byte} at {at}");
-                assert_eq!(before(equal(word, b':')), place(byte == b':'), "{byte} at {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_end_of_the_bytes_ends_what_is_looked_for() {
+    fn the_first_byte_is_found_wherever_it_stands() {
         for length in 0..50 {
             let buf = vec![b'a'; length];
-            assert_eq!(text_end(&buf, 0), length);
-            assert_eq!(target_end(&buf, 0), length);
+            assert_eq!((text_end(&buf, 0), target_end(&buf, 0)), (length, length));
+            for (at, byte) in (0..length).flat_map(|at| [b'\r', 0, 0x7f].map(|byte| (at, byte))) {
+                let mut buf = buf.clone();
+                buf[at] = byte;
+                for from in 0..=at {
+                    assert_eq!(text_end(&buf, from), at, "{byte} in {length} from {from}");
+                    assert_eq!(target_end(&buf, from), at, "{byte} in {length} from {from}");
+                }
+                assert_eq!(text_end(&buf, at + 1), length);
+            }
         }
-        assert_eq!(word(b"ab", 0), 0x6261);
-        assert_eq!(word(b"ab", 5), 0);
+        assert_eq!((text_end(b"ab\xe9 c\td", 0), target_end(b"ab\xe9 c", 0)), (5, 2));
+        assert_eq!(text_end(b"ab", 5), 5);
     }
 
     fn lines(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
