@@ -105,22 +105,7 @@ pub(crate) fn compile(
     means: &Means<'_>,
     faults: &mut Faults,
 ) -> Option<ListenerPlan> {
-    let mut addresses = Vec::new();
-    let own = message.address.iter().map(|a| ("address".to_owned(), a));
-    let more = message.additional_addresses.iter().enumerate().filter_map(|(index, more)| {
-        Some((format!("additional_addresses[{index}].address"), more.address.as_ref()?))
-    });
-    let (mut mode, mut compat) = (0, false);
-    for (path, address) in own.chain(more) {
-        let found = faults.field(&path, |faults| compile_address(address, false, faults));
-        if let Some(EndpointAddress::Known(known)) = found {
-            addresses.push(known);
-        }
-        (mode, compat) = (mode.max(pipe_mode(address)), compat || ipv4_compat(address));
-    }
-    if message.address.is_none() {
-        faults.add_at("address", "missing", "a listener needs an address");
-    }
+    let (addresses, options) = compile_addresses(message, faults);
     if message.filter_chains.is_empty() && message.default_filter_chain.is_none() {
         faults.add("missing", "no filter chains specified");
     }
@@ -144,12 +129,7 @@ pub(crate) fn compile(
         name: name.into(),
         stat_prefix: message.stat_prefix.as_str().into(),
         addresses,
-        options: SocketOptions {
-            backlog: u32_or(message.tcp_backlog_size.as_ref(), 4096).min(i32::MAX as u32) as i32,
-            reuse_port: bool_or(message.enable_reuse_port.as_ref(), true),
-            ipv4_compat: compat,
-            pipe_mode: mode,
-        },
+        options,
         binds: bool_or(message.bind_to_port.as_ref(), true),
         hands_off: hands_off(message),
         inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
@@ -159,6 +139,33 @@ pub(crate) fn compile(
         chains,
         default_chain,
     })
+}
+
+/// All the addresses, and how they are listened on.
+fn compile_addresses(message: &Listener, faults: &mut Faults) -> (Vec<Address>, SocketOptions) {
+    let mut addresses = Vec::new();
+    let own = message.address.iter().map(|a| ("address".to_owned(), a));
+    let more = message.additional_addresses.iter().enumerate().filter_map(|(index, more)| {
+        Some((format!("additional_addresses[{index}].address"), more.address.as_ref()?))
+    });
+    let mut options = SocketOptions {
+        backlog: u32_or(message.tcp_backlog_size.as_ref(), 4096).min(i32::MAX as u32) as i32,
+        reuse_port: bool_or(message.enable_reuse_port.as_ref(), true),
+        ipv4_compat: false,
+        pipe_mode: 0,
+    };
+    for (path, address) in own.chain(more) {
+        let found = faults.field(&path, |faults| compile_address(address, false, faults));
+        if let Some(EndpointAddress::Known(known)) = found {
+            addresses.push(known);
+        }
+        options.pipe_mode = options.pipe_mode.max(pipe_mode(address));
+        options.ipv4_compat |= ipv4_compat(address);
+    }
+    if message.address.is_none() {
+        faults.add_at("address", "missing", "a listener needs an address");
+    }
+    (addresses, options)
 }
 
 fn hands_off(message: &Listener) -> bool {
