@@ -8,7 +8,8 @@
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
 client-revoked, ca-stale.crl is one of the past, b-locked.key wants the password "secret",
-tickets.key encrypts session tickets, sds-*.json are secrets as files have them. Not to be let in:
+tickets.key and tickets-new.key encrypt session tickets, sds-*.json are secrets as files have them.
+Not to be let in:
 client-by-lone (signed by lone, which is no CA), client-of-expired (by ca-expired), client-by-mute
 (by an intermediate that may not sign). client-crlf has line ends in its names. Committed, so that
 both proxies of a run, and two runs, get the same bytes. They protect nothing.
@@ -26,6 +27,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -257,8 +259,13 @@ def revocations(ca: Issued, revoked: Issued, end: datetime.datetime = END) -> by
 def secret(name: str, kind: str, files: dict[str, str]) -> bytes:
     """A file of a secret, what `files` hold written into it."""
     content = {field: {"inline_string": (HERE / file).read_text()} for field, file in files.items()}
+    return packed(name, {kind: content})
+
+
+def packed(name: str, content: dict[str, Any]) -> bytes:
+    """A file of one secret."""
     kind_url = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-    body = {"version_info": "1", "resources": [{"@type": kind_url, "name": name, kind: content}]}
+    body = {"version_info": "1", "resources": [{"@type": kind_url, "name": name, **content}]}
     return json.dumps(body, indent=1).encode() + b"\n"
 
 
@@ -284,9 +291,12 @@ def main() -> None:
     write("ca.crl", revocations(made["ca"], made["client-revoked"]))
     write("ca-stale.crl", revocations(made["ca"], made["client-revoked"], SOON_OVER))
     write("tickets.key", os.urandom(80))
+    write("tickets-new.key", os.urandom(80))
     pair = {"certificate_chain": "a-ecdsa.pem", "private_key": "a-ecdsa.key"}
     write("sds-server.json", secret("server", "tls_certificate", pair))
     write("sds-trust.json", secret("trust", "validation_context", {"trusted_ca": "ca.pem"}))
+    keys = {"keys": [{"inline_string": "k" * 80}]}
+    write("sds-tickets.json", packed("tickets", {"session_ticket_keys": keys}))
     write("sds-empty.json", b"{}\n")
     (HERE / "fingerprints.yaml").write_text("\n".join(lines) + "\n", "utf-8")
 

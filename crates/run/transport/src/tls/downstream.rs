@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use dragoman_proto::bool_or;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, DownstreamTlsContext,
     common_tls_context::ValidationContextType, downstream_tls_context::SessionTicketKeysType,
 };
+use dragoman_proto::{bool_or, duration};
 use dragoman_types::Faults;
 use dragoman_types::tls::Certificate;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache,
+    StoresServerSessions,
+};
 use rustls::sign::CertifiedKey;
 
 use super::current::Current;
 use super::facts;
-use super::material::{self, Fetched, Secrets, fetched_keys, validation_secret};
+use super::material::{self, Fetched, Secrets, fetched_key, fetched_keys, validation_secret};
 use super::parameters::{Parameters, Side};
 use super::select::Selection;
+use super::tickets::{LIFETIME, TicketKeys, Timed};
 use super::validation::Validation;
 use super::verifier::ClientVerifier;
 
@@ -51,7 +55,8 @@ impl DownstreamTls {
         let empty = CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
         faults.field("common_tls_context", |faults| {
-            Current::compile(Fetched::of(Some(common), secrets), || {
+            let fetched = Fetched::of(&DownstreamTls::fetches(message), secrets);
+            Current::compile(fetched, || {
                 DownstreamTls::compile_common(message, common, secrets, faults)
             })
         })
@@ -59,7 +64,14 @@ impl DownstreamTls {
 
     /// The secrets that the context fetches, by [`super::fetched_key`].
     pub fn fetches(message: &DownstreamTlsContext) -> Vec<String> {
-        message.common_tls_context.as_ref().map(fetched_keys).unwrap_or_default()
+        let common = message.common_tls_context.as_ref().map(fetched_keys);
+        let tickets = match &message.session_ticket_keys_type {
+            Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(named)) => {
+                fetched_key(named)
+            }
+            _ => None,
+        };
+        common.unwrap_or_default().into_iter().chain(tickets).collect()
     }
 
     fn compile_common(
@@ -90,6 +102,7 @@ impl DownstreamTls {
         let checks_peer = validation.as_ref().is_some_and(Validation::checks);
         // Required, but with nothing to check against: nobody is asked for one, as in Envoy.
         let required = required || validation.as_ref().is_some_and(Validation::requires);
+        let asks = validation.as_ref().filter(|_| checks_peer).map(|found| found.digest);
         let config = ServerConfig::builder_with_provider(parameters.provider)
             .with_protocol_versions(&parameters.versions);
         let config = config.map_err(|error| faults.add("unsupported", error.to_string())).ok()?;
@@ -102,7 +115,7 @@ impl DownstreamTls {
         let mut config = config.with_cert_resolver(selection.clone());
         // The server's order, as Envoy's has it.
         config.ignore_client_order = !message.prefer_client_ciphers;
-        resumption(&mut config, message, faults);
+        resumption(&mut config, message, (bound(asks, required), secrets), faults)?;
         let mut with_alpn = config.clone();
         with_alpn.alpn_protocols = material::protocols(&common.alpn_protocols);
         Some(DownstreamTls {
@@ -140,30 +153,56 @@ impl DownstreamTls {
     }
 }
 
-fn resumption(config: &mut ServerConfig, message: &DownstreamTlsContext, faults: &mut Faults) {
-    let mut tickets = true;
-    match &message.session_ticket_keys_type {
-        None => {}
-        Some(SessionTicketKeysType::DisableStatelessSessionResumption(disabled)) => {
-            tickets = !disabled;
+/// What a session is worth: who was let in by one context needn't be by another.
+fn bound(asks: Option<[u8; 32]>, required: bool) -> [u8; 32] {
+    let mut bound = asks.unwrap_or_default();
+    bound[0] ^= u8::from(required);
+    bound
+}
+
+fn resumption(
+    config: &mut ServerConfig,
+    message: &DownstreamTlsContext,
+    (bound, secrets): ([u8; 32], &dyn Secrets),
+    faults: &mut Faults,
+) -> Option<()> {
+    use SessionTicketKeysType as Tickets;
+    let given: Option<TicketKeys> = match &message.session_ticket_keys_type {
+        None | Some(Tickets::DisableStatelessSessionResumption(_)) => None,
+        Some(Tickets::SessionTicketKeys(keys)) => {
+            Some(faults.field("session_ticket_keys", |f| TicketKeys::compile(keys, bound, f))?)
         }
-        Some(_) => {
-            let why = "keys of session tickets can't be given; they are made, rotated and shared by the workers";
-            faults.add("unsupported", why);
+        Some(Tickets::SessionTicketKeysSdsSecretConfig(named)) => {
+            let field = "session_ticket_keys_sds_secret_config";
+            Some(faults.field(field, |faults| {
+                let keys = material::named_ticket_keys(named, secrets, faults)?;
+                TicketKeys::compile(keys, bound, faults)
+            })?)
         }
-    }
-    if tickets {
-        match Ticketer::new() {
-            Ok(ticketer) => config.ticketer = ticketer,
-            Err(error) => faults.add("unavailable", error.to_string()),
-        }
-    } else {
+    };
+    let lifetime = message.session_timeout.as_ref().map(duration);
+    let lifetime =
+        lifetime.map_or(LIFETIME, |limit| limit.as_secs().try_into().unwrap_or(u32::MAX));
+    let off = Some(Tickets::DisableStatelessSessionResumption(true));
+    if message.session_ticket_keys_type == off {
         config.send_tls13_tickets = 0;
+    } else {
+        let inner: Arc<dyn ProducesTickets> = match given {
+            Some(keys) => Arc::new(keys),
+            None => Ticketer::new()
+                .map_err(|error| faults.add("unavailable", error.to_string()))
+                .ok()?,
+        };
+        config.ticketer = Arc::new(Timed { lifetime, inner });
     }
     config.session_storage = match message.disable_stateful_session_resumption {
         true => Arc::new(NoServerSessionStorage {}),
-        false => ServerSessionMemoryCache::new(SESSIONS),
+        false => {
+            let inner: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(SESSIONS);
+            Arc::new(Timed { lifetime, inner })
+        }
     };
+    Some(())
 }
 
 /// The certificates of a context, from where it has them.

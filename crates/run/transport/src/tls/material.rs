@@ -6,14 +6,16 @@ use dragoman_proto::data_source::read;
 use dragoman_proto::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, SdsSecretConfig, Secret, TlsCertificate,
-    common_tls_context::ValidationContextType, secret,
+    TlsSessionTicketKeys, common_tls_context::ValidationContextType, secret,
 };
 use dragoman_types::Faults;
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::tickets::TicketKeys;
 use super::validation::Validation;
 
 /// Where secrets come from.
@@ -64,8 +66,7 @@ pub(super) enum Fetched {
 }
 
 impl Fetched {
-    pub(super) fn of(common: Option<&CommonTlsContext>, secrets: &dyn Secrets) -> Fetched {
-        let keys = common.map(fetched_keys).unwrap_or_default();
+    pub(super) fn of(keys: &[String], secrets: &dyn Secrets) -> Fetched {
         match keys.iter().all(|key| secrets.fetched(key).is_some()) {
             _ if keys.is_empty() => Fetched::None,
             true => Fetched::All,
@@ -84,7 +85,10 @@ pub fn check_secret(secret: &Secret, faults: &mut Faults) {
         Some(secret::Type::ValidationContext(context)) => {
             faults.field("validation_context", |f| Validation::compile(context, &provider, f));
         }
-        Some(_) | None => faults.add("unsupported", "it is neither a certificate nor a context"),
+        Some(secret::Type::SessionTicketKeys(keys)) => {
+            faults.field("session_ticket_keys", |f| TicketKeys::compile(keys, [0; 32], f));
+        }
+        Some(_) | None => faults.add("unsupported", "TLS has no use for this kind of secret"),
     }
 }
 
@@ -122,12 +126,10 @@ pub(super) fn certified_key(
         }
     }
     let chain = certificates(&chain?, "certificate_chain", faults)?;
-    let key = match PrivateKeyDer::from_pem_slice(&key?) {
+    let password = read(message.password.as_ref(), "password", faults);
+    let key = match private_key(&key?, password.as_deref()) {
         Ok(key) => key,
-        Err(error) => {
-            let why = format!(
-                "there is no usable private key in it ({error}); encrypted keys aren't read"
-            );
+        Err(why) => {
             faults.add_at("private_key", "unreadable", why);
             return None;
         }
@@ -147,6 +149,24 @@ pub(super) fn certified_key(
             faults.add_at("private_key", "mismatch", why);
             None
         }
+    }
+}
+
+/// The key of a PEM text. Encrypted ones are PKCS #8's under PBES2 (RFC 5958, RFC 8018), as OpenSSL writes
+/// them.
+fn private_key(pem: &[u8], password: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, String> {
+    let text = std::str::from_utf8(pem).unwrap_or_default();
+    if !text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return PrivateKeyDer::from_pem_slice(pem)
+            .map_err(|error| format!("there is no usable private key in it ({error})"));
+    }
+    let password = password.ok_or("it is encrypted: set password")?;
+    let (_, der) = SecretDocument::from_pem(text).map_err(|error| error.to_string())?;
+    let found = EncryptedPrivateKeyInfoRef::try_from(der.as_bytes());
+    let found = found.map_err(|error| format!("it is encrypted in no known way: {error}"))?;
+    match found.decrypt(password) {
+        Ok(key) => Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into()),
+        Err(error) => Err(format!("it can't be decrypted (is the password right?): {error}")),
     }
 }
 
@@ -182,6 +202,20 @@ pub(super) fn named_certificate<'s>(
         secret::Type::TlsCertificate(certificate) => Some(certificate),
         _ => {
             faults.add_at("name", "wrong-secret", "that secret is no tls_certificate");
+            None
+        }
+    }
+}
+
+pub(super) fn named_ticket_keys<'s>(
+    config: &SdsSecretConfig,
+    secrets: &'s dyn Secrets,
+    faults: &mut Faults,
+) -> Option<&'s TlsSessionTicketKeys> {
+    match named(config, secrets, faults)? {
+        secret::Type::SessionTicketKeys(keys) => Some(keys),
+        _ => {
+            faults.add_at("name", "wrong-secret", "that secret is no session_ticket_keys");
             None
         }
     }

@@ -13,6 +13,7 @@ mod reason;
 mod select;
 mod stats;
 mod stream;
+mod tickets;
 mod upstream;
 mod validation;
 mod verifier;

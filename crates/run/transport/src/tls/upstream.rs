@@ -92,7 +92,7 @@ impl UpstreamTls {
         secrets: &dyn Secrets,
         faults: &mut Faults,
     ) -> Option<Current<UpstreamTls>> {
-        let fetched = Fetched::of(message.common_tls_context.as_ref(), secrets);
+        let fetched = Fetched::of(&UpstreamTls::fetches(message), secrets);
         Current::compile(fetched, || UpstreamTls::compile_all(message, secrets, faults))
     }
 

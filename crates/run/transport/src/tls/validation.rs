@@ -13,7 +13,7 @@ use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     certificate_validation_context::TrustChainVerification, subject_alt_name_matcher::SanType,
 };
 use dragoman_proto::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
-use dragoman_proto::{data_source, u32_or};
+use dragoman_proto::{Message, data_source, u32_or};
 use dragoman_types::Faults;
 use dragoman_types::tls::Certificate;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -110,6 +110,8 @@ pub(super) struct Validation {
     hashes: Vec<[u8; 32]>,
     keys: Vec<[u8; 32]>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
+    /// Of all that it asks for.
+    pub(super) digest: [u8; 32],
 }
 
 /// One of `match_typed_subject_alt_names`.
@@ -149,7 +151,6 @@ impl Validation {
         Some(Validation {
             anchors,
             anchors_valid,
-            trusted,
             revoked,
             only_leaf_revocation: message.only_verify_leaf_cert_crl,
             allow_expired: message.allow_expired_certificate,
@@ -171,6 +172,8 @@ impl Validation {
                 faults,
             ),
             algorithms: provider.signature_verification_algorithms,
+            digest: digest_of(message, &trusted),
+            trusted,
         })
     }
 
@@ -311,6 +314,14 @@ impl Validation {
             false => Err(webpki::Error::InvalidCertValidity),
         }
     }
+}
+
+fn digest_of(message: &CertificateValidationContext, trusted: &[CertificateDer<'_>]) -> [u8; 32] {
+    let mut bytes = message.encode_to_vec();
+    trusted.iter().for_each(|der| bytes.extend_from_slice(der));
+    let mut digested = [0; 32];
+    digested.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+    digested
 }
 
 /// As Envoy lists them.
