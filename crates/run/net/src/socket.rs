@@ -155,7 +155,8 @@ impl Socket {
 
 fn address(found: SocketAddrAny) -> Address {
     if let Ok(ip) = SocketAddr::try_from(found.clone()) {
-        return Address::Ip(ip);
+        // IPv4 on a socket of IPv6 (`ipv4_compat`) is IPv4 to everybody else.
+        return Address::Ip(SocketAddr::new(ip.ip().to_canonical(), ip.port()));
     }
     Address::Pipe(SocketAddrUnix::try_from(found).map(|unix| pipe(&unix)).unwrap_or_default())
 }

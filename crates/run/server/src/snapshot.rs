@@ -155,6 +155,7 @@ impl Control {
             config_id: Arc::as_ptr(plan) as usize,
             name: plan.name.clone(),
             addresses,
+            takes_ipv4: plan.options.ipv4_compat,
             hands_off: plan.hands_off,
             inbound: plan.inbound,
             filters: ListenerFilters {

@@ -155,6 +155,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Bound addresses, real ports; those of a listener that isn't bound as they were configured.
     pub addresses: Vec<Address>,
+    /// IPv4 comes to the IPv6 any-address too (`ipv4_compat`).
+    pub takes_ipv4: bool,
     /// Connections whose destination is another one than the socket's go on at the listener that has
     /// it, if there is one.
     pub hands_off: bool,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -254,9 +255,13 @@ impl Listeners {
         let mut by_address = worker.by_address.borrow_mut();
         by_address.clear();
         for running in self.running.values() {
-            for address in &running.present.borrow().shared.addresses {
-                if let Address::Ip(address) = address {
-                    by_address.insert(*address, running.present.clone());
+            let listener = &running.present.borrow().shared;
+            for address in &listener.addresses {
+                let Address::Ip(address) = address else { continue };
+                by_address.insert(*address, running.present.clone());
+                if listener.takes_ipv4 && address.ip() == Ipv6Addr::UNSPECIFIED {
+                    let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                    by_address.entry(ipv4).or_insert_with(|| running.present.clone());
                 }
             }
         }
