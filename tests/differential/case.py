@@ -18,7 +18,7 @@ from .content import CaseError, CaseLoader
 from .raw import TALKS
 from .script import check_step
 from .tls import check_tls
-from .transport import dress, ends_in_plain, tcp_clusters, tls_socket, write_log
+from .transport import dress, ends_in_plain, proxy_socket, tcp_clusters, tls_socket, write_log
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases"
@@ -206,6 +206,9 @@ def _cluster(wanted: Any) -> dict[str, Any]:
     port = wanted.pop("port", "{{port:" + wanted["name"] + "}}")
     if "tls" in wanted:
         wanted["transport_socket"] = tls_socket("upstream", wanted.pop("tls"))
+    if "tells_client" in wanted:
+        inner = wanted.get("transport_socket")
+        wanted["transport_socket"] = proxy_socket(wanted.pop("tells_client"), inner)
     http = wanted.pop("http_options", None)
     if http is not None:
         options = {"@type": CLUSTER_TYPES, "explicit_http_config": {"http_protocol_options": {}}}

@@ -121,6 +121,15 @@ def tls_socket(side: str, wanted: dict[str, Any]) -> dict[str, Any]:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
+def proxy_socket(config: dict[str, Any], inner: dict[str, Any] | None) -> dict[str, Any]:
+    """The transport socket that `tells_client:` of a cluster stands for: a PROXY header first."""
+    raw = f"{TYPES}.transport_sockets.raw_buffer.v3.RawBuffer"
+    plain = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": {"@type": raw}}
+    kind = f"{TYPES}.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+    typed = {"@type": kind, "config": config, "transport_socket": inner or plain}
+    return {"name": "envoy.transport_sockets.upstream_proxy_protocol", "typed_config": typed}
+
+
 def _chain(base: dict[str, Any], wanted: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """A filter chain: `match`, `tls`, `hcm`, `routes` or a fixed `answer`; the rest as it is.
 

@@ -32,7 +32,7 @@ pub struct Connection {
     /// The listener's name.
     pub listener: Arc<str>,
     pub accepted_at: Moment,
-    /// What the tls_inspector found; `None`: nothing. Boxed: most connections have none.
+    /// What listener filters found; `None`: nothing. Boxed: most connections have none.
     pub hello: Option<Box<Hello>>,
     /// The filter chain's name; may be empty.
     pub chain: Arc<str>,
@@ -40,13 +40,15 @@ pub struct Connection {
     pub tls: Option<Box<Tls>>,
 }
 
-/// What a client's first bytes of TLS say.
+/// What a client's first bytes say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Hello {
     /// The name that it asks for.
     pub server_name: Option<Box<str>>,
     pub ja3: Option<Box<str>>,
     pub ja4: Option<Box<str>>,
+    /// Type and value of each TLV of a PROXY header that `pass_through_tlvs` let through.
+    pub tlvs: Vec<(u8, Box<[u8]>)>,
 }
 
 /// Times at which a request passed the edges between its phases. `None`: not reached.

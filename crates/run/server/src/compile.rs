@@ -15,14 +15,14 @@ use indexmap::IndexMap;
 use crate::listener::{self, ListenerPlan};
 use crate::network::{Means, NetworkPlan, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
-use crate::transport_socket;
+use crate::transport_socket::{self, UpstreamSocket};
 
 /// Everything compiled. What came from an unchanged message is the same object as before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) clusters: IndexMap<String, Arc<Cluster>>,
-    /// By cluster; those without TLS are missing.
-    pub(crate) upstream_tls: IndexMap<String, Arc<Current<UpstreamTls>>>,
+    /// By cluster.
+    pub(crate) upstream_sockets: IndexMap<String, UpstreamSocket>,
     pub(crate) routes: IndexMap<String, Arc<RouteTable>>,
     pub(crate) listeners: IndexMap<String, Arc<ListenerPlan>>,
     /// What secrets that were fetched make anew, to be taken over with the plan.
@@ -84,14 +84,13 @@ impl Step<'_> {
             let same = same(previous.clusters.get(name), Some(message))
                 && same(previous.endpoints.get(name), assigned)
                 && (secrets_same || socket.is_none());
-            let tls = self.plan.upstream_tls.get(name);
-            let kept = self.plan.clusters.get(name).filter(|_| same).cloned();
-            let kept = kept.map(|cluster| (cluster, tls.cloned()));
-            if let Some((_, Some(tls))) = &kept
+            let before = self.plan.upstream_sockets.get(name);
+            let kept = self.plan.clusters.get(name).filter(|_| same).cloned().zip(before.cloned());
+            if let Some(tls) = kept.as_ref().and_then(|(_, socket)| socket.tls.as_ref())
                 && changed(socket, next, previous)
             {
                 out.renewals.extend(gather(Kind::Cluster, name, faults, |f| {
-                    let fresh = transport_socket::upstream(socket, next, f)?;
+                    let fresh = transport_socket::upstream(socket, next, f).tls?;
                     Some(Renewal::Upstream(tls.clone(), fresh))
                 }));
             }
@@ -101,14 +100,14 @@ impl Step<'_> {
                     if let Some(assigned) = assigned {
                         cluster.endpoints = Endpoints::compile(assigned, false, f);
                     }
-                    let tls = transport_socket::upstream(socket, next, f);
-                    check_auto(&cluster, tls.is_some(), f);
-                    Some((Arc::new(cluster), tls))
+                    let socket = transport_socket::upstream(socket, next, f);
+                    check_auto(&cluster, socket.tls.is_some(), f);
+                    Some((Arc::new(cluster), socket))
                 })
             });
-            if let Some((cluster, tls)) = compiled {
+            if let Some((cluster, socket)) = compiled {
                 out.clusters.insert(name.clone(), cluster);
-                out.upstream_tls.extend(tls.map(|tls| (name.clone(), tls)));
+                out.upstream_sockets.insert(name.clone(), socket);
             }
         }
     }

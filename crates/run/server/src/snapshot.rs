@@ -77,7 +77,8 @@ impl Control {
             let address = host.address.to_string().replace(':', "_");
             self.registry.scope(&format!("{prefix}endpoint.{address}."))
         });
-        let tls = state.plan.upstream_tls.get(&*config.name).map(|context| {
+        let socket = state.plan.upstream_sockets.get(&*config.name).cloned().unwrap_or_default();
+        let tls = socket.tls.as_ref().map(|context| {
             let before = old.and_then(|old| old.tls.clone());
             let same = before.filter(|before| Arc::ptr_eq(&before.context, context));
             same.unwrap_or_else(|| self.socket_factory(context, &prefix, "client"))
@@ -95,6 +96,7 @@ impl Control {
                 None => std::array::from_fn(|_| self.registry.unlisted()),
             },
             host_stats: host_stats.collect(),
+            proxy_protocol: socket.proxy_protocol,
             tls,
             registry: self.registry.clone(),
             hosts,

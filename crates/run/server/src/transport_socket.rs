@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use dragoman_proto::pb::envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType};
+use dragoman_proto::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::{type_name, unpack};
 use dragoman_transport::tls::{Current, Secrets};
-use dragoman_transport::{DownstreamTls, UpstreamTls};
+use dragoman_transport::{DownstreamTls, ProxyProtocol, UpstreamTls};
 use dragoman_types::Faults;
 
 const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const PROXY_PROTOCOL: &str =
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
 
 /// TLS towards clients; `None`: plain bytes, or a fault.
 pub(crate) fn downstream(
@@ -19,22 +22,47 @@ pub(crate) fn downstream(
     secrets: &dyn Secrets,
     faults: &mut Faults,
 ) -> Option<Arc<Current<DownstreamTls>>> {
-    typed(socket, DOWNSTREAM, faults, |any, faults| {
+    typed(socket, &[DOWNSTREAM], faults, |any, faults| {
         let message = unpack(any, faults)?;
         DownstreamTls::compile(&message, secrets, faults).map(Arc::new)
     })
 }
 
-/// TLS towards hosts; `None`: plain bytes, or a fault.
+/// What lies between a host and its protocol.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpstreamSocket {
+    /// The header that comes first.
+    pub(crate) proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// `None`: plain bytes.
+    pub(crate) tls: Option<Arc<Current<UpstreamTls>>>,
+}
+
+/// Towards hosts; nothing where there is no socket, or a fault.
 pub(crate) fn upstream(
     socket: Option<&TransportSocket>,
     secrets: &dyn Secrets,
     faults: &mut Faults,
-) -> Option<Arc<Current<UpstreamTls>>> {
-    typed(socket, UPSTREAM, faults, |any, faults| {
+) -> UpstreamSocket {
+    let compiled = typed(socket, &[UPSTREAM, PROXY_PROTOCOL], faults, |any, faults| {
+        if type_name(any) == PROXY_PROTOCOL {
+            return proxy_protocol(any, secrets, faults);
+        }
         let message = unpack(any, faults)?;
-        UpstreamTls::compile(&message, secrets, faults).map(Arc::new)
-    })
+        let tls = UpstreamTls::compile(&message, secrets, faults).map(Arc::new);
+        Some(UpstreamSocket { proxy_protocol: None, tls })
+    });
+    compiled.unwrap_or_default()
+}
+
+fn proxy_protocol(any: &Any, secrets: &dyn Secrets, faults: &mut Faults) -> Option<UpstreamSocket> {
+    let message: ProxyProtocolUpstreamTransport = unpack(any, faults)?;
+    let config = message.config.unwrap_or_default();
+    let compiled = faults.field("config", |faults| ProxyProtocol::compile(&config, faults));
+    let inner = upstream(message.transport_socket.as_ref(), secrets, faults);
+    if inner.proxy_protocol.is_some() {
+        faults.add_at("transport_socket", "unsupported", "one header is enough");
+    }
+    Some(UpstreamSocket { proxy_protocol: Some(Arc::new(compiled)), tls: inner.tls })
 }
 
 /// The keys of the secrets that the socket's context fetches.
@@ -46,6 +74,8 @@ pub(crate) fn fetches(socket: Option<&TransportSocket>) -> Vec<String> {
     match type_name(any) {
         DOWNSTREAM => unpack(any, &mut unread).map(|m| DownstreamTls::fetches(&m)),
         UPSTREAM => unpack(any, &mut unread).map(|m| UpstreamTls::fetches(&m)),
+        PROXY_PROTOCOL => unpack(any, &mut unread)
+            .map(|m: ProxyProtocolUpstreamTransport| fetches(m.transport_socket.as_ref())),
         _ => None,
     }
     .unwrap_or_default()
@@ -53,7 +83,7 @@ pub(crate) fn fetches(socket: Option<&TransportSocket>) -> Vec<String> {
 
 fn typed<T>(
     socket: Option<&TransportSocket>,
-    wanted: &str,
+    wanted: &[&str],
     faults: &mut Faults,
     compile: impl FnOnce(&Any, &mut Faults) -> Option<T>,
 ) -> Option<T> {
@@ -68,7 +98,7 @@ fn typed<T>(
         };
         faults.field("typed_config", |faults| match type_name(any) {
             RAW_BUFFER => None,
-            name if name == wanted => compile(any, faults),
+            name if wanted.contains(&name) => compile(any, faults),
             name => {
                 faults.add(
                     "unsupported",

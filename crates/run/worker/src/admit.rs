@@ -53,10 +53,11 @@ pub(crate) fn admit(
     listener.connections.borrow_mut().insert(id, task);
 }
 
-/// What listener filters found of TLS, if anything.
+/// What listener filters found, if anything.
 fn hello_of(arrival: &mut Arrival) -> Option<Box<Hello>> {
     let (server_name, ja3) = (arrival.server_name.take(), arrival.ja3.take());
-    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take() };
+    let tlvs = arrival.proxy.take().map(|header| header.tlvs).unwrap_or_default();
+    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), tlvs };
     (hello != Hello::default()).then(|| Box::new(hello))
 }
 

@@ -1,5 +1,6 @@
 //! A connection to a host, through TLS's handshake where its cluster has it.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
@@ -82,12 +83,13 @@ impl Speaks {
     }
 }
 
-/// Connects to `host`; the caller bounds the time.
+/// Connects to `host`, and sends it `header` before all else; the caller bounds the time.
 pub(crate) async fn dial(
     worker: &Worker,
     cluster: &Cluster,
     tls: Option<Arc<SocketFactory<UpstreamTls>>>,
     host: &WorkerHost,
+    header: &[u8],
     speaks: Speaks,
 ) -> Result<(Stream, Option<Box<Tls>>), DialError> {
     let keepalive = cluster.keepalive.map(|k| Keepalive {
@@ -95,10 +97,16 @@ pub(crate) async fn dial(
         time: k.time,
         interval: k.interval,
     });
+    let connecting = connect(&worker.reactor, &host.host.address, keepalive);
+    let mut socket = connecting.await.map_err(DialError::Connect)?;
+    let mut rest = header;
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| socket.poll_write(cx, rest)).await;
+        rest = &rest[written.map_err(DialError::Connect)?..];
+    }
+    host.cluster.stats.upstream_cx_tx_bytes_total.add(header.len() as u64);
     let peer = host.peer();
     let host = &host.host;
-    let socket =
-        connect(&worker.reactor, &host.address, keepalive).await.map_err(DialError::Connect)?;
     let Some(factory) = tls else { return Ok((Stream::Plain(socket), None)) };
     let Some(tls) = factory.context.get() else {
         factory.stats.shard(worker.index).upstream_context_secrets_not_ready.inc();

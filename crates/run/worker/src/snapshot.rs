@@ -11,7 +11,7 @@ use dragoman_loggers::AccessLog;
 use dragoman_router::RouteTable;
 use dragoman_stats::{GaugeId, Registry, ScopeHandle};
 use dragoman_transport::tls::{Current, SocketFactoryStats};
-use dragoman_transport::{DownstreamTls, UpstreamTls};
+use dragoman_transport::{DownstreamTls, ProxyProtocol, UpstreamTls};
 use dragoman_types::Address;
 use rustc_hash::FxHashMap;
 
@@ -34,6 +34,8 @@ pub struct Snapshot {
 pub struct ClusterEntry {
     pub config: Arc<Cluster>,
     pub hosts: Arc<Hosts>,
+    /// The header that tells hosts who the client is.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// `None`: plain bytes.
     pub tls: Option<Arc<SocketFactory<UpstreamTls>>>,
     pub registry: Registry,

@@ -139,7 +139,7 @@ impl Exchange<'_> {
         let target = opening.host.clone();
         let until = Some(begun.after(cluster.connect_timeout));
         let tls = self.cluster.as_ref().and_then(|cluster| cluster.entry.tls.clone());
-        let dialled = dial(self.worker, cluster, tls, &target, speaks);
+        let dialled = dial(self.worker, cluster, tls, &target, target.header(), speaks);
         let (stream, facts) = match self.patiently(dialled, until).await? {
             Some(Ok(dialled)) => dialled,
             Some(Err(error)) => {

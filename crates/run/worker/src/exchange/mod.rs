@@ -328,15 +328,27 @@ impl<'a> Exchange<'a> {
             let request = &mut self.x.request;
             forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
         }
+        match (&cluster.config().http.names, &cluster.entry.proxy_protocol) {
+            (None, None) => Ok(host),
+            _ => self.meant(cluster, &host),
+        }
+    }
+
+    /// The host with the connections that are for such requests, or for this client, alone.
+    fn meant(
+        &self,
+        cluster: &WorkerCluster,
+        host: &Rc<WorkerHost>,
+    ) -> Result<Rc<WorkerHost>, Stop> {
         // Only TLS asks a host for a name.
         let names = cluster.config().http.names.as_ref().filter(|_| cluster.entry.tls.is_some());
-        match names.and_then(|names| Some((names.of(&self.x.request)?, names))) {
-            None => Ok(host),
-            Some((name, names)) => match host.named(name, names) {
-                Some(named) => Ok(named),
-                None => Err(self.overflowed(format!("requests call a host by {MAX_NAMES} names"))),
-            },
+        let name = names.and_then(|names| Some((names.of(&self.x.request)?, names)));
+        let header = cluster.header(self.connection);
+        if name.is_none() && header.is_empty() {
+            return Ok(host.clone());
         }
+        let meant = host.meant(name, header);
+        meant.ok_or_else(|| self.overflowed(format!("requests call a host by {MAX_NAMES} names")))
     }
 
     /// The response's head goes on to the client, then what is left of both bodies.

@@ -182,7 +182,8 @@ impl Proxied {
         let until = Some(begun.after(cluster.config().connect_timeout));
         let tls = cluster.entry.tls.clone();
         let worker = self.worker.clone();
-        let dialling = dial(&worker, cluster.config(), tls, host, Speaks::Anything);
+        let header = cluster.header(&self.connection);
+        let dialling = dial(&worker, cluster.config(), tls, host, &header, Speaks::Anything);
         let mut dialling = std::pin::pin!(dialling);
         let accepted = self.connection.accepted_at;
         let dialled = poll_fn(|cx| {

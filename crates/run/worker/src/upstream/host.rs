@@ -39,8 +39,17 @@ pub(crate) struct WorkerHost {
     pub(crate) cluster: Rc<ClusterCells>,
     /// What requests call it whose connections these are.
     peer: Option<PeerName>,
-    /// The same host under the names that requests call it.
-    named: RefCell<FxHashMap<Box<str>, Rc<WorkerHost>>>,
+    /// What tells it the client whose connections these are.
+    header: Vec<u8>,
+    /// The same host as requests mean it.
+    meant: RefCell<Meant>,
+}
+
+#[derive(Default)]
+struct Meant {
+    hosts: FxHashMap<Box<[u8]>, Rc<WorkerHost>>,
+    /// When so many are there, those that no request is at go.
+    most: usize,
 }
 
 impl WorkerHost {
@@ -60,7 +69,8 @@ impl WorkerHost {
             shards,
             cluster,
             peer: None,
-            named: RefCell::default(),
+            header: Vec::new(),
+            meant: RefCell::default(),
         }
     }
 
@@ -74,34 +84,56 @@ impl WorkerHost {
         self.peer.as_ref()
     }
 
-    /// The host under the name that a request calls it, with connections of its own. `None`: it has too
-    /// many names that are in use.
-    pub(crate) fn named(&self, name: &str, how: &RequestNames) -> Option<Rc<WorkerHost>> {
-        let mut named = self.named.borrow_mut();
+    /// What its new connections send before all else.
+    pub(crate) fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// The host as a request means it, with connections of its own: by the name that it calls it, and behind a
+    /// header that tells its client. `None`: requests are at it under too many names.
+    pub(crate) fn meant(
+        &self,
+        name: Option<(&str, &RequestNames)>,
+        header: Vec<u8>,
+    ) -> Option<Rc<WorkerHost>> {
+        let mut key = header.clone();
+        key.push(0);
         // Names of hosts have no case: RFC 9110 section 4.2.3.
-        let key = name.to_ascii_lowercase();
-        if let Some(known) = named.get(&*key) {
+        key.extend(name.iter().flat_map(|(name, _)| name.bytes()).map(|b| b.to_ascii_lowercase()));
+        let mut meant = self.meant.borrow_mut();
+        if let Some(known) = meant.hosts.get(&*key) {
             return Some(known.clone());
         }
-        if named.len() >= MAX_NAMES {
-            named.retain(|_, host| !host.is_unused());
+        if meant.hosts.len() >= meant.most.max(MAX_NAMES) {
+            // Their idle connections end.
+            meant.hosts.retain(|_, host| host.is_busy());
+            meant.most = 2 * meant.hosts.len();
         }
-        if named.len() >= MAX_NAMES {
+        // Clients are limited by their listeners; what names they make up is not.
+        if name.is_some() && header.is_empty() && meant.hosts.len() >= MAX_NAMES {
             return None;
         }
         let (stats, shards) = (self.stats.clone(), self.shards.clone());
         let mut host = WorkerHost::new(self.host.clone(), stats, shards, self.cluster.clone());
-        host.peer = Some(PeerName::new(name, how.auto_sni, how.auto_san_validation));
+        let peer = |(name, how): (&str, &RequestNames)| {
+            PeerName::new(name, how.auto_sni, how.auto_san_validation)
+        };
+        (host.peer, host.header) = (name.map(peer), header);
         let host = Rc::new(host);
-        named.insert(key.into(), host.clone());
+        meant.hosts.insert(key.into(), host.clone());
         Some(host)
+    }
+
+    /// A request is at it.
+    fn is_busy(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) > 1
     }
 
     /// No request is at it, and it has no connection.
     pub(super) fn is_unused(self: &Rc<Self>) -> bool {
         let idle =
             |at: usize| self.pools[at].counts().0 == 0 && self.channels[at].borrow().is_empty();
-        Rc::strong_count(self) == 1 && idle(0) && idle(1)
+        !self.is_busy() && idle(0) && idle(1)
     }
 
     pub(crate) fn pool(&self, priority: Priority) -> &Pool<h1::Client, Share> {
@@ -300,9 +332,9 @@ impl WorkerHost {
             );
             self.sweep_channels(priority, now, cluster);
         }
-        let mut named = self.named.borrow_mut();
-        named.values().for_each(|host| host.sweep(now, cluster));
-        named.retain(|_, host| !host.is_unused());
+        let mut meant = self.meant.borrow_mut();
+        meant.hosts.values().for_each(|host| host.sweep(now, cluster));
+        meant.hosts.retain(|_, host| !host.is_unused());
     }
 
     fn sweep_channels(&self, priority: Priority, now: Moment, cluster: &Cluster) {

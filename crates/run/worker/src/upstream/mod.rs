@@ -91,8 +91,10 @@ impl WorkerCluster {
             (Some(old), Some(new)) => Arc::ptr_eq(&old.context, &new.context),
             _ => false,
         };
-        let same_names =
-            |old: &&WorkerCluster| old.entry.config.http.names == entry.config.http.names;
+        let same_names = |old: &&WorkerCluster| {
+            old.entry.config.http.names == entry.config.http.names
+                && old.entry.proxy_protocol == entry.proxy_protocol
+        };
         let before = old.filter(same_transport).filter(same_names);
         let host = |(place, host): (usize, &Arc<Host>)| {
             let kept = before.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
@@ -128,6 +130,13 @@ impl WorkerCluster {
 
     pub(crate) fn config(&self) -> &Cluster {
         &self.entry.config
+    }
+
+    /// What tells a host who the client is, if the cluster's hosts are told.
+    pub(crate) fn header(&self, client: &Connection) -> Vec<u8> {
+        let Some(protocol) = &self.entry.proxy_protocol else { return Vec::new() };
+        let tlvs = client.hello.as_ref().map_or(&[][..], |hello| &hello.tlvs);
+        protocol.header(&client.remote, &client.local, tlvs)
     }
 
     /// The host that serves the next request. `request`: its headers, where it is HTTP's.
