@@ -4,11 +4,13 @@ The engine runs in this process; discovery services will drive it the same way.
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,10 +156,13 @@ def test_a_listener_that_leaves_takes_its_connections_along(tmp_path: Path, how:
             it.wait(lambda: it.stat("http.ingress.downstream_rq_active") == 1)
             gone: list[Change] = [("listener", "web", None)]
             it.engine.publish(gone if how == "removed" else only("listener", other))
-            assert it.stat("listener_manager.total_listeners_draining") == 1
+            # What replaces it differs in its filter chain only.
+            what = "listeners" if how == "removed" else "filter_chains"
+            gauge = f"listener_manager.total_{what}_draining"
+            assert it.stat(gauge) == 1
             assert idle.is_ended()
             assert busy.is_ended()
-            it.wait(lambda: it.stat("listener_manager.total_listeners_draining") == 0)
+            it.wait(lambda: it.stat(gauge) == 0)
             if how == "replaced":
                 with it.connect() as another:
                     assert another.get().fields["server"] == "new"
@@ -210,3 +215,52 @@ def test_listeners_keep_the_order_of_the_configuration() -> None:
         assert names() == ["z", "a", "m"]
         it.engine.publish([("listener", "z", None)])
         assert names() == ["a", "m"]
+
+
+def _two_chains(port: int, near: str, far: str, **fields: Any) -> list[Change]:
+    """Clients of 127.0.0.2 are answered `far`, all others `near`."""
+
+    def chain(word: str, **match: Any) -> Config:
+        hcm = manager([{"match": {"prefix": "/"}, "direct_response": {
+            "status": 200, "body": {"inline_string": word},
+        }}])  # fmt: skip
+        kind = "envoy.filters.network.http_connection_manager"
+        return {"filters": [{"name": kind, "typed_config": hcm}], **match}
+
+    source = {"source_prefix_ranges": [{"address_prefix": "127.0.0.2", "prefix_len": 32}]}
+    chains = [chain(near), chain(far, filter_chain_match=source)]
+    web = listener({}, filter_chains=chains, **fields)
+    return only("listener", changes([web], [cluster(port)]))
+
+
+def _connect_from(it: Running, host: str) -> Wire:
+    (found,) = it.engine.listeners()
+    where, _, port = found.addresses[0].rpartition(":")
+    return Wire(socket.create_connection((where, int(port)), 10, (host, 0)))
+
+
+def test_an_update_of_one_chain_leaves_the_others_alone() -> None:
+    with (
+        serving(answers(b"ok")) as origin,
+        running(_two_chains(origin.port, "near", "far"), drain_time_s=0.5) as it,
+        _connect_from(it, "127.0.0.1") as near,
+        _connect_from(it, "127.0.0.2") as far,
+    ):
+        assert (near.get().body, far.get().body) == (b"near", b"far")
+        done = it.engine.publish(_two_chains(origin.port, "near", "farther"))
+        assert done.changes == ["listener web: modified, its filter chains only"]
+        # The changed chain's connections are asked to leave, and end with the drain time.
+        assert far.until(b"never") is None
+        with _connect_from(it, "127.0.0.2") as again:
+            assert again.get().body == b"farther"
+        it.wait(lambda: it.stat("listener_manager.total_filter_chains_draining") == 0)
+        assert near.get().body == b"near"
+        assert it.stat("listener_manager.listener_modified") == 1
+        assert it.stat("listener_manager.listener_in_place_updated") == 1
+        # Those of an older version leave when the whole listener changes.
+        done = it.engine.publish(
+            _two_chains(origin.port, "near", "farther", traffic_direction="INBOUND")
+        )
+        assert done.changes == ["listener web: modified"]
+        assert near.until(b"never") is None
+        assert it.stat("listener_manager.listener_in_place_updated") == 1

@@ -12,7 +12,7 @@ use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::{Fault, Faults};
 use indexmap::IndexMap;
 
-use crate::listener::{self, ListenerPlan};
+use crate::listener::{self, Before, ListenerPlan};
 use crate::network::{Means, NetworkPlan, RouteRef};
 use crate::resources::{Kind, ResourceFault, Resources};
 use crate::transport_socket::{self, UpstreamSocket};
@@ -139,9 +139,16 @@ impl Step<'_> {
                 });
                 out.renewals.extend(renewed.into_iter().flatten());
             }
+            let before = previous.listeners.get(name).zip(self.plan.listeners.get(name));
+            let before = before.filter(|_| secrets_same).map(|(message, plan)| Before {
+                message,
+                plan,
+                resources: previous,
+            });
             let compiled = kept.or_else(|| {
                 gather(Kind::Listener, name, faults, |f| {
-                    listener::compile(name, message, next, means, f).map(Arc::new)
+                    let with = (next, means);
+                    listener::compile(name, message, before.as_ref(), with, f).map(Arc::new)
                 })
             });
             out.listeners.extend(compiled.map(|listener| (name.clone(), listener)));

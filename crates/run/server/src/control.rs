@@ -20,7 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::compile::Plan;
 use crate::dns::{Resolved, Sink, Wanted};
 use crate::engine::PublishError;
-use crate::listener::ListenerPlan;
+use crate::listener::{ChainPlan, ListenerPlan};
 use crate::metrics::ControlMetrics;
 use crate::network::Means;
 use crate::resources::Resources;
@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) stopped: Stopped,
     /// Until when removed and replaced listeners drain.
     pub(crate) draining: Vec<Moment>,
+    /// When each chain that an update in place left out is drained.
+    pub(crate) draining_chains: Vec<Moment>,
 }
 
 /// Which listeners don't accept any more; later publishes don't change that.
@@ -164,6 +166,7 @@ impl Control {
                 orders: Vec::new(),
                 stopped: Stopped::None,
                 draining: Vec::new(),
+                draining_chains: Vec::new(),
             }),
             initialized: Condvar::new(),
             logs: Mutex::default(),
@@ -229,7 +232,8 @@ impl Control {
     pub(crate) fn describe(&self, state: &mut State, plan: &Plan) -> Vec<String> {
         let mut changes = Vec::new();
         let (clusters, listeners) = (&state.metrics.clusters, &state.metrics.listeners);
-        let draining = &mut state.draining;
+        let (draining, draining_chains) = (&mut state.draining, &mut state.draining_chains);
+        let drained = clock::now().after(self.shared.drain.time);
         compare(&state.plan.clusters, &plan.clusters, |name, how| {
             match how {
                 How::Added => clusters.cluster_added.inc(),
@@ -248,13 +252,20 @@ impl Control {
                 How::Modified => listeners.listener_modified.inc(),
                 How::Removed => listeners.listener_removed.inc(),
             }
-            if how != How::Added {
-                draining.push(clock::now().after(self.shared.drain.time));
+            let in_place = plan.listeners.get(name).is_some_and(|plan| plan.succeeds);
+            let in_place = in_place && how == How::Modified;
+            if in_place {
+                listeners.listener_in_place_updated.inc();
+                let lost = lost_chains(state.plan.listeners.get(name), plan.listeners.get(name));
+                draining_chains.extend((0..lost).map(|_| drained));
+            } else if how != How::Added {
+                draining.push(drained);
             }
             if how != How::Removed {
                 listeners.listener_create_success.add(self.workers as u64);
             }
-            changes.push(format!("listener {name}: {}", how.word()));
+            let only = if in_place { ", its filter chains only" } else { "" };
+            changes.push(format!("listener {name}: {}{only}", how.word()));
         });
         listeners.total_listeners_active.set(plan.listeners.len() as i64);
         changes
@@ -268,6 +279,9 @@ impl Control {
         let now = clock::now();
         state.draining.retain(|end| *end > now);
         state.metrics.listeners.total_listeners_draining.set(state.draining.len() as i64);
+        state.draining_chains.retain(|end| *end > now);
+        let chains = state.draining_chains.len() as i64;
+        state.metrics.listeners.total_filter_chains_draining.set(chains);
         let snapshot = state.snapshot.clone();
         for entry in snapshot.clusters.values() {
             let open = |priority: Priority, of: fn(&ClusterLoad) -> &Gauge, limit: u32| {
@@ -296,6 +310,16 @@ impl State {
             worker.tell(Command::Apply(self.snapshot.clone(), self.sockets.clone()));
         }
     }
+}
+
+/// How many chains of `old` are none of `new`.
+fn lost_chains(old: Option<&Arc<ListenerPlan>>, new: Option<&Arc<ListenerPlan>>) -> usize {
+    let chains = |plan: Option<&Arc<ListenerPlan>>| -> Vec<Arc<ChainPlan>> {
+        plan.iter().flat_map(|plan| plan.all_chains()).map(|(_, chain)| chain.clone()).collect()
+    };
+    let kept = chains(new);
+    let lost = |chain: &&Arc<ChainPlan>| !kept.iter().any(|known| Arc::ptr_eq(known, chain));
+    chains(old).iter().filter(lost).count()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

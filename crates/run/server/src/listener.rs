@@ -37,13 +37,16 @@ pub(crate) struct ListenerPlan {
     pub(crate) filters: FiltersPlan,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
     pub(crate) matcher: Arc<ChainMatcher>,
-    pub(crate) chains: Vec<ChainPlan>,
-    pub(crate) default_chain: Option<ChainPlan>,
+    /// Those whose messages are as they were are the same objects as before.
+    pub(crate) chains: Vec<Arc<ChainPlan>>,
+    pub(crate) default_chain: Option<Arc<ChainPlan>>,
+    /// Nothing but filter chains is new in it.
+    pub(crate) succeeds: bool,
 }
 
 impl ListenerPlan {
     /// Every chain with its field path.
-    pub(crate) fn all_chains(&self) -> impl Iterator<Item = (String, &ChainPlan)> {
+    pub(crate) fn all_chains(&self) -> impl Iterator<Item = (String, &Arc<ChainPlan>)> {
         let chains = self.chains.iter().enumerate();
         let chains = chains.map(|(index, chain)| (format!("filter_chains[{index}]"), chain));
         chains.chain(self.default_chain.iter().map(|chain| ("default_filter_chain".into(), chain)))
@@ -101,8 +104,8 @@ pub(crate) fn renewals(
 pub(crate) fn compile(
     name: &str,
     message: &Listener,
-    secrets: &dyn Secrets,
-    means: &Means<'_>,
+    before: Option<&Before<'_>>,
+    (secrets, means): (&Resources, &Means<'_>),
     faults: &mut Faults,
 ) -> Option<ListenerPlan> {
     let (addresses, options) = compile_addresses(message, faults);
@@ -116,14 +119,12 @@ pub(crate) fn compile(
     let access_logs = dragoman_loggers::compile(&message.access_log, means.sinks, faults);
     let mut chains = Vec::with_capacity(message.filter_chains.len());
     for (index, chain) in message.filter_chains.iter().enumerate() {
-        chains.extend(
-            faults.item("filter_chains", index, |faults| {
-                compile_chain(chain, secrets, means, faults)
-            }),
-        );
+        chains.extend(faults.item("filter_chains", index, |faults| {
+            chain_of(chain, before, (secrets, means), faults)
+        }));
     }
     let default_chain = message.default_filter_chain.as_ref().and_then(|chain| {
-        faults.field("default_filter_chain", |f| compile_chain(chain, secrets, means, f))
+        faults.field("default_filter_chain", |f| chain_of(chain, before, (secrets, means), f))
     });
     Some(ListenerPlan {
         name: name.into(),
@@ -138,7 +139,37 @@ pub(crate) fn compile(
         matcher,
         chains,
         default_chain,
+        succeeds: before
+            .is_some_and(|before| without_chains(before.message) == without_chains(message)),
     })
+}
+
+/// The listener as it was.
+pub(crate) struct Before<'a> {
+    pub(crate) message: &'a Listener,
+    pub(crate) plan: &'a ListenerPlan,
+    pub(crate) resources: &'a Resources,
+}
+
+fn without_chains(message: &Listener) -> Listener {
+    Listener { filter_chains: Vec::new(), default_filter_chain: None, ..message.clone() }
+}
+
+/// The chain of `message`: the one before, if that is its message still.
+fn chain_of(
+    message: &FilterChain,
+    before: Option<&Before<'_>>,
+    (secrets, means): (&Resources, &Means<'_>),
+    faults: &mut Faults,
+) -> Option<Arc<ChainPlan>> {
+    let same = before.and_then(|before| {
+        let chains = before.message.filter_chains.iter().zip(&before.plan.chains);
+        let default = before.message.default_filter_chain.iter().zip(&before.plan.default_chain);
+        let (_, plan) = chains.chain(default).find(|(known, _)| *known == message)?;
+        let fetched = changed(message.transport_socket.as_ref(), secrets, before.resources);
+        (!fetched).then(|| plan.clone())
+    });
+    same.or_else(|| compile_chain(message, secrets, means, faults).map(Arc::new))
 }
 
 /// All the addresses, and how they are listened on.

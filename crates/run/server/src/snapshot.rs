@@ -48,7 +48,8 @@ impl Control {
                     self.show_tls(tls, DownstreamTls::expiries, &same.stat_prefix);
                 }
             }
-            next.listeners.push(same.unwrap_or_else(|| self.listener(plan, sockets)));
+            let before = before.filter(|_| plan.succeeds).map(Arc::as_ref);
+            next.listeners.push(same.unwrap_or_else(|| self.listener(plan, sockets, before)));
         }
         state.snapshot = Arc::new(next);
         state.tell_snapshot();
@@ -140,6 +141,7 @@ impl Control {
         &self,
         plan: &Arc<ListenerPlan>,
         sockets: Option<&Arc<Vec<Bound>>>,
+        before: Option<&Listener>,
     ) -> Arc<Listener> {
         let bound = sockets.filter(|_| plan.binds);
         let bound = bound.map(|s| s.iter().map(|b| b.address.clone()).collect::<Vec<_>>());
@@ -151,10 +153,15 @@ impl Control {
             (prefix, _) => prefix.to_owned(),
         };
         let prefix = format!("listener.{stat_name}.");
-        let chain = |chain: &ChainPlan| self.filter_chain(chain, &prefix);
+        let chain = |chain: &Arc<ChainPlan>| {
+            let mut known = before.iter().flat_map(|b| b.chains.iter().chain(&b.default_chain));
+            let same = known.find(|known| known.config_id == Arc::as_ptr(chain) as usize);
+            same.cloned().unwrap_or_else(|| self.filter_chain(chain, &prefix))
+        };
         let handler = |worker: usize| self.registry.scope(&format!("{prefix}worker_{worker}."));
         Arc::new(Listener {
             config_id: Arc::as_ptr(plan) as usize,
+            succeeds: before.map(|before| before.config_id),
             name: plan.name.clone(),
             addresses,
             takes_ipv4: plan.options.ipv4_compat,
@@ -218,7 +225,7 @@ impl Control {
     }
 
     /// `prefix`: the listener's statistics.
-    fn filter_chain(&self, plan: &ChainPlan, prefix: &str) -> Arc<FilterChain> {
+    fn filter_chain(&self, plan: &Arc<ChainPlan>, prefix: &str) -> Arc<FilterChain> {
         let network = match &plan.network {
             NetworkPlan::Http(manager) => Network::Http(self.manager(manager, prefix)),
             NetworkPlan::Plain(plain) => Network::Plain(plain.clone()),
@@ -231,6 +238,7 @@ impl Control {
         let tls = plan.tls.as_ref().map(|context| self.socket_factory(context, prefix, "server"));
         self.show_tls(tls.as_deref(), DownstreamTls::expiries, prefix);
         Arc::new(FilterChain {
+            config_id: Arc::as_ptr(plan) as usize,
             name: plan.name.clone(),
             tls,
             connect_timeout: plan.connect_timeout,

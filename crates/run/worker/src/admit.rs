@@ -10,7 +10,7 @@ use dragoman_net::{Buffer, Socket, Task};
 use dragoman_types::{Address, Connection, Facts, Flags, Hello, StreamInfo};
 
 use crate::context::Worker;
-use crate::manager::{WorkerChain, WorkerListener, WorkerNetwork};
+use crate::manager::{Served, WorkerChain, WorkerListener, WorkerNetwork};
 use crate::plain;
 use crate::serve::{Admitted, ip_text, serve};
 use crate::tcp::proxy;
@@ -25,9 +25,10 @@ pub(crate) fn admit(
     let id = worker.next_id();
     // A client of a pipe has no address of its own: it is known by the pipe's.
     let peer = if peer == Address::Pipe("".into()) { local.clone() } else { peer };
-    let task = match listener.only_chain() {
+    let chain = listener.only_chain().cloned();
+    let task = match chain.clone() {
         Some(chain) => {
-            let (input, chain) = (Buffer::default(), chain.clone());
+            let input = Buffer::default();
             let (direct_remote, remote) = (peer.clone(), peer);
             let admitted = Admitted {
                 id,
@@ -50,7 +51,7 @@ pub(crate) fn admit(
             worker.reactor.spawn(waiting.choose(incoming))
         }
     };
-    listener.connections.borrow_mut().insert(id, task);
+    listener.connections.borrow_mut().insert(id, Served { task, chain });
 }
 
 /// What listener filters found, if anything.
@@ -157,8 +158,10 @@ impl Waiting {
             return self.log(&mut incoming.arrival, info);
         };
         // Another task: what was needed until here needn't live as long as the connection.
-        let task = begin(&self.worker, &self.listener, incoming.admitted(self.id, chain));
-        self.listener.connections.borrow_mut().insert(self.id, task);
+        let admitted = incoming.admitted(self.id, chain.clone());
+        let task = begin(&self.worker, &self.listener, admitted);
+        let served = Served { task, chain: Some(chain) };
+        self.listener.connections.borrow_mut().insert(self.id, served);
         self.admitted = true;
     }
 
@@ -173,7 +176,8 @@ impl Waiting {
     /// The connection goes on as if `other` had accepted it; what was read and not consumed goes along.
     /// It is handed on once, so that it comes to an end.
     fn hand_off(mut self, other: &Rc<WorkerListener>, incoming: Incoming) {
-        let task = match other.only_chain().cloned() {
+        let chain = other.only_chain().cloned();
+        let task = match chain.clone() {
             Some(chain) => begin(&self.worker, other, incoming.admitted(self.id, chain)),
             None => {
                 let waiting = Waiting::new(&self.worker, other, self.id, false);
@@ -181,7 +185,7 @@ impl Waiting {
             }
         };
         self.listener.connections.borrow_mut().remove(&self.id);
-        other.connections.borrow_mut().insert(self.id, task);
+        other.connections.borrow_mut().insert(self.id, Served { task, chain });
         // The other may be the same one: this one's end mustn't forget it.
         self.admitted = true;
     }

@@ -28,10 +28,16 @@ pub(crate) struct Manager {
     pub(crate) codec: Shard<CodecStats>,
     pub(crate) http2: Shard<Http2Stats>,
     pub(crate) listener_http: Shard<ListenerHttpStats>,
+    /// Its chain's.
+    pub(crate) draining_since: Rc<Cell<Option<Moment>>>,
 }
 
 impl Manager {
-    fn new(shared: &Arc<ConnectionManager>, worker: usize) -> Manager {
+    fn new(
+        shared: &Arc<ConnectionManager>,
+        worker: usize,
+        draining_since: Rc<Cell<Option<Moment>>>,
+    ) -> Manager {
         let inline_routes = match &shared.routes {
             RouteSource::Inline(routes) => Some(Rc::new(WorkerRoutes::new(routes, worker))),
             RouteSource::Named(_) => None,
@@ -43,6 +49,7 @@ impl Manager {
             codec: shared.codec.shard(worker),
             http2: shared.http2.shard(worker),
             listener_http: shared.listener_http.shard(worker),
+            draining_since,
         }
     }
 
@@ -79,22 +86,27 @@ pub(crate) struct WorkerChain {
     pub(crate) shared: Arc<FilterChain>,
     pub(crate) network: WorkerNetwork,
     pub(crate) tls_stats: Option<TlsStats>,
+    /// When an update of the listener left it out: since then its connections are asked to close.
+    draining_since: Rc<Cell<Option<Moment>>>,
 }
 
 impl WorkerChain {
     fn new(shared: &Arc<FilterChain>, listener: &Listener, worker: usize) -> WorkerChain {
         let prefix = format!("{}ssl.", listener.stat_prefix);
+        let draining_since = Rc::default();
         let stats = || TlsStats::new(&listener.registry, &prefix, worker);
         WorkerChain {
             shared: shared.clone(),
             network: match &shared.network {
                 Network::Http(manager) => {
-                    WorkerNetwork::Http(Rc::new(Manager::new(manager, worker)))
+                    let manager = Manager::new(manager, worker, Rc::clone(&draining_since));
+                    WorkerNetwork::Http(Rc::new(manager))
                 }
                 Network::Tcp(proxy) => WorkerNetwork::Tcp(Rc::new(WorkerTcp::new(proxy, worker))),
                 Network::Plain(plain) => WorkerNetwork::Plain(plain.clone()),
             },
             tls_stats: shared.tls.is_some().then(stats),
+            draining_since,
         }
     }
 }
@@ -109,13 +121,29 @@ pub(crate) struct WorkerListener {
     /// When the listener was removed, replaced or stopped: since then its connections are asked to
     /// close.
     pub(crate) draining_since: Cell<Option<Moment>>,
-    /// The tasks of its connections, by the connections' ids.
-    pub(crate) connections: RefCell<FxHashMap<u64, Task>>,
+    /// Its connections, by their ids.
+    pub(crate) connections: RefCell<FxHashMap<u64, Served>>,
+}
+
+/// A connection of a listener.
+pub(crate) struct Served {
+    pub(crate) task: Task,
+    /// `None`: it hasn't one yet.
+    pub(crate) chain: Option<Rc<WorkerChain>>,
 }
 
 impl WorkerListener {
-    pub(crate) fn new(shared: &Arc<Listener>, worker: usize) -> WorkerListener {
-        let chain = |chain| Rc::new(WorkerChain::new(chain, shared, worker));
+    /// Chains that `before` has too are the same ones.
+    pub(crate) fn new(
+        shared: &Arc<Listener>,
+        worker: usize,
+        before: Option<&WorkerListener>,
+    ) -> WorkerListener {
+        let chain = |chain: &Arc<FilterChain>| {
+            let mut known = before.into_iter().flat_map(WorkerListener::all_chains);
+            let same = known.find(|known| Arc::ptr_eq(&known.shared, chain)).cloned();
+            same.unwrap_or_else(|| Rc::new(WorkerChain::new(chain, shared, worker)))
+        };
         WorkerListener {
             shared: shared.clone(),
             chains: shared.chains.iter().map(chain).collect(),
@@ -169,15 +197,32 @@ impl WorkerListener {
         worker.log(&self.shared.access_logs, LogType::NotSet, facts);
     }
 
+    fn all_chains(&self) -> impl Iterator<Item = &Rc<WorkerChain>> {
+        self.chains.iter().chain(&self.default_chain)
+    }
+
     /// Begins to ask the connections to close; a second call changes nothing.
     pub(crate) fn drain(&self, now: Moment) {
         self.draining_since.set(self.draining_since.get().or(Some(now)));
     }
 
-    /// Ends the connections that are left.
+    /// The same for the connections of chains that `next` hasn't.
+    pub(crate) fn drain_lost(&self, next: &WorkerListener, now: Moment) {
+        for chain in self.all_chains() {
+            if !next.all_chains().any(|kept| Rc::ptr_eq(kept, chain)) {
+                chain.draining_since.set(chain.draining_since.get().or(Some(now)));
+            }
+        }
+    }
+
+    /// Ends the connections that were asked to close, and are left.
     pub(crate) fn cut(&self) {
-        for connection in self.connections.borrow().values() {
-            connection.abort();
+        let whole = self.draining_since.get().is_some();
+        for served in self.connections.borrow().values() {
+            let chain = served.chain.as_ref();
+            if whole || chain.is_some_and(|chain| chain.draining_since.get().is_some()) {
+                served.task.abort();
+            }
         }
     }
 }

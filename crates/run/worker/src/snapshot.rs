@@ -112,6 +112,8 @@ pub struct ListenerFilters {
 /// What becomes of the connections that take this chain.
 #[derive(Debug)]
 pub struct FilterChain {
+    /// Tells versions of one chain apart.
+    pub config_id: usize,
     pub name: Arc<str>,
     /// `None`: plain bytes.
     pub tls: Option<Arc<SocketFactory<DownstreamTls>>>,
@@ -154,6 +156,9 @@ pub struct TcpProxy {
 pub struct Listener {
     /// Tells versions of one listener apart.
     pub config_id: usize,
+    /// The version before, if nothing but filter chains has changed since: connections of chains that are still
+    /// there stay.
+    pub succeeds: Option<usize>,
     pub name: Arc<str>,
     /// Bound addresses, real ports; those of a listener that isn't bound as they were configured.
     pub addresses: Vec<Address>,

@@ -10,14 +10,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 use dragoman_loggers::LogBuffers;
-use dragoman_net::{Bound, Caller, Listener, Reactor, Task};
+use dragoman_net::{Bound, Caller, Listener as Accepting, Reactor, Task};
 use dragoman_types::{Address, Moment};
 use rustc_hash::FxHashMap;
 
 use crate::admit::admit;
 use crate::context::{Present, Shared, Worker};
 use crate::manager::WorkerListener;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
@@ -115,6 +115,8 @@ impl Handle {
 /// One listener as this worker runs it.
 struct Running {
     present: Present,
+    /// Versions before it whose connections live on: only filter chains have changed since.
+    older: Vec<Rc<WorkerListener>>,
     sockets: Arc<Vec<Bound>>,
     tasks: Vec<Task>,
 }
@@ -200,9 +202,40 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
 }
 
 fn stop(running: &Running, now: Moment) {
-    running.present.borrow().drain(now);
+    for listener in running.versions() {
+        listener.drain(now);
+    }
     for task in &running.tasks {
         task.abort();
+    }
+}
+
+impl Running {
+    fn versions(&self) -> impl Iterator<Item = Rc<WorkerListener>> {
+        let present = self.present.borrow().clone();
+        self.older.iter().cloned().chain([present])
+    }
+
+    /// New connections come by the new version. Gives those of whose connections some are asked to leave.
+    fn replace(
+        &mut self,
+        shared: &Arc<Listener>,
+        worker: usize,
+        now: Moment,
+    ) -> Vec<Rc<WorkerListener>> {
+        let old = self.present.borrow().clone();
+        let in_place = shared.succeeds == Some(old.shared.config_id);
+        let next = Rc::new(WorkerListener::new(shared, worker, in_place.then_some(&old)));
+        *self.present.borrow_mut() = next.clone();
+        self.older.retain(|listener| !listener.connections.borrow().is_empty());
+        self.older.push(old);
+        for listener in &self.older {
+            match in_place {
+                true => listener.drain_lost(&next, now),
+                false => listener.drain(now),
+            }
+        }
+        if in_place { self.older.clone() } else { std::mem::take(&mut self.older) }
     }
 }
 
@@ -222,27 +255,25 @@ impl Listeners {
                 && (stopped || sockets.get(name).is_some_and(|s| Arc::ptr_eq(s, &running.sockets)));
             if !kept {
                 stop(running, now);
-                self.leaving.push((end, running.present.borrow().clone()));
+                self.leaving.extend(running.versions().map(|listener| (end, listener)));
             }
             kept
         });
         for shared in &snapshot.listeners {
             let Some(bound) = sockets.get(&shared.name) else { continue };
-            match self.running.get(&shared.name) {
+            match self.running.get_mut(&shared.name) {
                 Some(running) if Arc::ptr_eq(&running.present.borrow().shared, shared) => {}
                 Some(running) => {
-                    // New connections come by the new version; those that are open keep theirs.
-                    let next = Rc::new(WorkerListener::new(shared, worker.index));
-                    let old = running.present.replace(next);
-                    old.drain(now);
-                    self.leaving.push((end, old));
+                    let leaving = running.replace(shared, worker.index, now);
+                    self.leaving.extend(leaving.into_iter().map(|listener| (end, listener)));
                 }
                 None => {
-                    let present = Rc::new(WorkerListener::new(shared, worker.index));
+                    let present = Rc::new(WorkerListener::new(shared, worker.index, None));
                     let present = Rc::new(RefCell::new(present));
                     let accepting = bound.iter().map(|b| accept_on(worker, &present, b));
                     let tasks = accepting.collect();
-                    let running = Running { present, sockets: bound.clone(), tasks };
+                    let (sockets, older) = (bound.clone(), Vec::new());
+                    let running = Running { present, older, sockets, tasks };
                     self.running.insert(shared.name.clone(), running);
                 }
             }
@@ -292,7 +323,7 @@ fn accept_on(worker: &Rc<Worker>, present: &Present, bound: &Bound) -> Task {
 /// Wait this long after accept failed (out of descriptors): trying at once would only spin.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-async fn accept(worker: Rc<Worker>, present: Present, listener: Listener, address: Address) {
+async fn accept(worker: Rc<Worker>, present: Present, listener: Accepting, address: Address) {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {
             Ok((socket, peer)) => {

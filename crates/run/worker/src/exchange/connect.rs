@@ -1,4 +1,4 @@
-//! Getting a connection to the host: an idle one, a new one, or the first that comes free. Whatever
+//! The host, and getting a connection to it: an idle one, a new one, or the first that comes free. Whatever
 //! ends the wait, the pool's places and the gauges are given back.
 
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use dragoman_cluster::{Cluster, Thresholds};
 use dragoman_codec::Limits;
 use dragoman_net::Buffer;
 use dragoman_pool::{Acquired, Grant};
+use dragoman_router::Forward;
 use dragoman_transport::Stream;
 use dragoman_types::tls::Tls;
 use dragoman_types::{Moment, Priority};
@@ -20,9 +21,49 @@ use crate::dial::{Speaks, dial};
 use crate::h1::{self, Wire, style};
 use crate::h2::{Channel, ClientStream};
 use crate::lease::Leased;
-use crate::upstream::{WorkerCluster, WorkerHost};
+use crate::upstream::{MAX_NAMES, WorkerCluster, WorkerHost};
 
 impl Exchange<'_> {
+    /// The host that serves the request, as the request means it.
+    pub(super) fn pick(
+        &mut self,
+        cluster: &WorkerCluster,
+        forward: &Forward,
+    ) -> Result<Rc<WorkerHost>, Stop> {
+        let worker = self.worker;
+        let headers = &self.x.request.headers;
+        let host = cluster.pick(self.connection, Some(headers), &mut || worker.random());
+        let Some(host) = host else { return Err(self.no_host(cluster)) };
+        self.host = Some(host.clone());
+        if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
+            let keep = self.envoy_headers();
+            let mut edits = self.worker.edits();
+            let request = &mut self.x.request;
+            forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
+        }
+        match (&cluster.config().http.names, &cluster.entry.proxy_protocol) {
+            (None, None) => Ok(host),
+            _ => self.meant(cluster, &host),
+        }
+    }
+
+    /// The host with the connections that are for such requests, or for this client, alone.
+    fn meant(
+        &self,
+        cluster: &WorkerCluster,
+        host: &Rc<WorkerHost>,
+    ) -> Result<Rc<WorkerHost>, Stop> {
+        // Only TLS asks a host for a name.
+        let names = cluster.config().http.names.as_ref().filter(|_| cluster.entry.tls.is_some());
+        let name = names.and_then(|names| Some((names.of(&self.x.request)?, names)));
+        let header = cluster.header(self.connection);
+        if name.is_none() && header.is_empty() {
+            return Ok(host.clone());
+        }
+        let meant = host.meant(name, header);
+        meant.ok_or_else(|| self.overflowed(format!("requests call a host by {MAX_NAMES} names")))
+    }
+
     /// A connection to `host`: an idle one, a new one, or the first that comes free.
     pub(super) async fn connect(
         &mut self,

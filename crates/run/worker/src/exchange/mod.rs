@@ -23,7 +23,7 @@ use dragoman_codec::{Framing, Request, Response};
 use dragoman_filter::Hold;
 use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
-use dragoman_router::{Forward, Route, VirtualHost, WeightedEntry};
+use dragoman_router::{Route, VirtualHost, WeightedEntry};
 use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo, id};
 
 use crate::context::{Scratch, Worker, WorkerRoutes};
@@ -32,7 +32,7 @@ use crate::h1::ResponseContext;
 use crate::lease::Leased;
 use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
-use crate::upstream::{MAX_NAMES, WorkerCluster, WorkerHost, describe};
+use crate::upstream::{WorkerCluster, WorkerHost, describe};
 use filtered::Filtering;
 use leg::Failure;
 use patience::Patience;
@@ -316,41 +316,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn pick(&mut self, cluster: &WorkerCluster, forward: &Forward) -> Result<Rc<WorkerHost>, Stop> {
-        let worker = self.worker;
-        let headers = &self.x.request.headers;
-        let host = cluster.pick(self.connection, Some(headers), &mut || worker.random());
-        let Some(host) = host else { return Err(self.no_host(cluster)) };
-        self.host = Some(host.clone());
-        if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
-            let keep = self.envoy_headers();
-            let mut edits = self.worker.edits();
-            let request = &mut self.x.request;
-            forward.use_host_name(request, &host.host.hostname, keep, &mut edits);
-        }
-        match (&cluster.config().http.names, &cluster.entry.proxy_protocol) {
-            (None, None) => Ok(host),
-            _ => self.meant(cluster, &host),
-        }
-    }
-
-    /// The host with the connections that are for such requests, or for this client, alone.
-    fn meant(
-        &self,
-        cluster: &WorkerCluster,
-        host: &Rc<WorkerHost>,
-    ) -> Result<Rc<WorkerHost>, Stop> {
-        // Only TLS asks a host for a name.
-        let names = cluster.config().http.names.as_ref().filter(|_| cluster.entry.tls.is_some());
-        let name = names.and_then(|names| Some((names.of(&self.x.request)?, names)));
-        let header = cluster.header(self.connection);
-        if name.is_none() && header.is_empty() {
-            return Ok(host.clone());
-        }
-        let meant = host.meant(name, header);
-        meant.ok_or_else(|| self.overflowed(format!("requests call a host by {MAX_NAMES} names")))
-    }
-
     /// The response's head goes on to the client, then what is left of both bodies.
     async fn pass_on(&mut self, mut leased: Leased, response: Response) -> Result<(), Stop> {
         let context = self.response_context();
@@ -416,7 +381,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn response_context(&mut self) -> ResponseContext {
-        if !self.close && self.worker.drain_close(self.listener) {
+        if !self.close && self.worker.drain_close(self.listener, self.manager) {
             self.manager.stats.downstream_cx_drain_close.inc();
             self.close = true;
         }
