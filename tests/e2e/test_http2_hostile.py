@@ -170,3 +170,21 @@ def test_a_host_that_dies_ends_all_its_streams(tmp_path: Path) -> None:
         hop.process.kill()
         hop.end()
         silent.close()
+
+
+UNFINISHED = {
+    "fields that go on": frame(HEADERS, 0, 1, GET),
+    "a frame that isn't whole": frame(HEADERS, END_HEADERS, 1, GET + b"\x40" * 9)[:-9],
+    "fields that drip": frame(HEADERS, 0, 1, GET) + frame(CONTINUATION, 0, 1, b"\x82"),
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_fields_that_do_not_come_whole_end_the_connection(tmp_path: Path, name: str) -> None:
+    with edge(tmp_path, request_headers_timeout="0.3s") as running:
+        ends_with(running, UNFINISHED[name])
+        running.wait_stat("http.ingress.downstream_rq_header_timeout", 1)
+        running.wait_stat("http.ingress.downstream_cx_active", 0)
+        with running.connect() as client:
+            client.send(OPENED + frame(HEADERS, END_HEADERS | END_STREAM, 1, GET))
+            assert client.until(b"\x88") is not None  # :status: 200

@@ -31,12 +31,21 @@ pub struct FrameHeads {
     have: usize,
     /// Bytes to pass over before the next head.
     skip: usize,
+    /// The last frame carried fields, and they go on in another.
+    fields_go_on: bool,
+    /// The last frame carries fields.
+    of_fields: bool,
 }
 
 impl FrameHeads {
     /// `before`: bytes that precede the first frame.
     pub fn new(before: usize) -> FrameHeads {
-        FrameHeads { head: [0; HEAD], have: 0, skip: before }
+        FrameHeads { head: [0; HEAD], have: 0, skip: before, fields_go_on: false, of_fields: false }
+    }
+
+    /// Whether what came last are fields that haven't come whole.
+    pub fn within_fields(&self) -> bool {
+        self.fields_go_on || (self.of_fields && self.skip > 0)
     }
 
     /// The next head that is whole in `bytes`, which are moved on behind it; `None` once they are used
@@ -57,6 +66,8 @@ impl FrameHeads {
         let length = u32::from_be_bytes([0, l0, l1, l2]);
         self.skip = length as usize;
         let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
+        self.of_fields = matches!(kind, HEADERS | CONTINUATION);
+        self.fields_go_on = self.of_fields && flags & END_HEADERS == 0;
         Some(FrameHead { length, kind, flags, stream })
     }
 }

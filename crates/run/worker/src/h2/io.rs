@@ -32,6 +32,8 @@ pub(crate) struct Watch {
     pub(crate) goaways_in: Cell<u64>,
     pub(crate) goaways_out: Cell<u64>,
     pub(crate) eof: Cell<bool>,
+    /// Since when the fields have been coming that aren't whole yet.
+    pub(crate) fields_since: Cell<Option<Moment>>,
     pub(crate) flood: Cell<Option<Flood>>,
     /// The stream that `h2` was through with.
     left: Cell<Option<Stream>>,
@@ -61,6 +63,7 @@ impl Watch {
             goaways_in: Cell::new(0),
             goaways_out: Cell::new(0),
             eof: Cell::new(false),
+            fields_since: Cell::new(None),
             flood: Cell::new(None),
             left: Cell::new(None),
         })
@@ -105,6 +108,8 @@ impl Watch {
                 return Err(io::Error::other("too many frames without a use"));
             }
         }
+        let since = self.fields_since.get().unwrap_or(now);
+        self.fields_since.set(heads.within_fields().then_some(since));
         Ok(())
     }
 

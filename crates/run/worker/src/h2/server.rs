@@ -107,6 +107,8 @@ pub(crate) enum Ended {
     ByClient,
     /// The client broke the protocol, or sent too much that is of no use.
     Protocol(Option<Flood>),
+    /// The fields of a request didn't come in time.
+    HeadLate,
     /// The client answered no PING.
     NoAnswer,
     /// `idle_timeout` or `max_connection_duration`, for which a client got its time.
@@ -230,6 +232,14 @@ impl Serving<'_> {
             return Poll::Ready(Ended::NoAnswer);
         }
         let timeouts = &link.manager.shared.config.timeouts;
+        // Fields that don't come whole hold up all other frames, so they end the connection.
+        let patience = timeouts.request_headers.into_iter().chain(timeouts.stream_idle).min();
+        let since = link.watch.fields_since.get().zip(patience);
+        let fields = since.map(|(since, patience)| since.after(patience));
+        if fields.is_some() && deadline.poll_at(cx, fields).is_ready() {
+            link.manager.stats.downstream_rq_header_timeout.inc();
+            return Poll::Ready(Ended::HeadLate);
+        }
         if let Some(since) = self.leaving {
             if link.active() > 0 {
                 return Poll::Pending;
@@ -247,7 +257,9 @@ impl Serving<'_> {
         let age = timeouts.max_connection.map(|t| link.connection.accepted_at.after(t));
         let idle = timeouts.connection_idle.map(|t| link.idle_since.get().after(t));
         let idle = idle.filter(|_| link.active() == 0);
-        std::task::ready!(deadline.poll_at(cx, age.into_iter().chain(idle).min()));
+        // One timer for all.
+        let first = age.into_iter().chain(idle).chain(fields).min();
+        std::task::ready!(deadline.poll_at(cx, first));
         self.own_limit = true;
         if matches!(self.state, State::Beginning(_)) || self.requests == 0 {
             return Poll::Ready(Ended::OwnLimit);

@@ -100,6 +100,8 @@ impl ClientConnection {
                     self.count_active_end(false);
                 }
             }
+            Ended::HeadLate if active => self.count_active_end(false),
+            Ended::HeadLate => {}
             // It is gone without a word: there is nobody to wait for.
             Ended::NoAnswer => {
                 if active {
