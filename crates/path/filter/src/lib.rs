@@ -142,7 +142,7 @@ impl Chain {
         for (place, filter) in self.0.iter().enumerate().rev() {
             filter.response(response, request, around);
             let hold = streams.of(place).map(|stream| stream.response(response, bare));
-            if let Some(hold @ Hold::Body(_)) = hold {
+            if let Some(hold @ (Hold::Body(_) | Hold::All(_))) = hold {
                 streams.hold(place);
                 held = hold;
             }

@@ -6,6 +6,11 @@ use dragoman_types::{Headers, LocalReply, ResponseHead};
 
 /// One filter's part in one request. Who changes a body takes `content-length` off its head.
 pub trait StreamFilter: Debug {
+    /// Whether a request without a body gets one.
+    fn makes_body(&self) -> bool {
+        false
+    }
+
     /// A piece of the request's body; what goes on is added to `out`. Default: all of it.
     ///
     /// # Errors
@@ -30,9 +35,14 @@ pub trait StreamFilter: Debug {
         Hold::Nothing
     }
 
-    /// The whole body of a response that was held; both may still be changed.
-    fn response_whole(&mut self, response: &mut ResponseHead, body: &mut Vec<u8>) {
-        let _ = (response, body);
+    /// The whole body of a response that was held; it and the head may still be changed.
+    fn response_whole(
+        &mut self,
+        response: &mut ResponseHead,
+        body: &mut Vec<u8>,
+        trailers: &Headers,
+    ) {
+        let _ = (response, body, trailers);
     }
 
     /// As [`StreamFilter::request_data`].
@@ -53,6 +63,9 @@ pub enum Hold {
     Nothing,
     /// The first so many bytes of it are kept for [`StreamFilter::response_whole`], the rest is dropped.
     Body(usize),
+    /// All of it is kept for [`StreamFilter::response_whole`], its trailers too; one that has more bytes is none
+    /// that can be passed on.
+    All(usize),
 }
 
 /// The parts of all filters in one request, in the filters' order.
@@ -75,6 +88,11 @@ impl Streams {
         self.all.is_empty()
     }
 
+    /// Whether any makes a body for a request that has none.
+    pub fn makes_body(&self) -> bool {
+        self.all.iter().any(|(_, stream)| stream.makes_body())
+    }
+
     /// The part of the filter at `place` in the chain.
     pub(crate) fn of(&mut self, place: usize) -> Option<&mut Box<dyn StreamFilter>> {
         self.all.iter_mut().find(|(at, _)| *at == place).map(|(_, stream)| stream)
@@ -85,11 +103,16 @@ impl Streams {
     }
 
     /// Hands a held response's body to who holds it.
-    pub fn response_whole(&mut self, response: &mut ResponseHead, body: &mut Vec<u8>) {
+    pub fn response_whole(
+        &mut self,
+        response: &mut ResponseHead,
+        body: &mut Vec<u8>,
+        trailers: &Headers,
+    ) {
         if let Some(place) = self.holder.take()
             && let Some(stream) = self.of(place)
         {
-            stream.response_whole(response, body);
+            stream.response_whole(response, body, trailers);
         }
     }
 

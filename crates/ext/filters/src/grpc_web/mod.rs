@@ -125,7 +125,7 @@ impl StreamFilter for Call {
         if was_grpc { Hold::Nothing } else { Hold::Body(MOST_MESSAGE) }
     }
 
-    fn response_whole(&mut self, response: &mut ResponseHead, body: &mut Vec<u8>) {
+    fn response_whole(&mut self, response: &mut ResponseHead, body: &mut Vec<u8>, _: &Headers) {
         let headers = &mut response.headers;
         let mut message = Vec::with_capacity(body.len());
         body.iter().for_each(|byte| escape(*byte, &mut message));

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use dragoman_format::LogType;
-use dragoman_types::{Facts, Flags, LocalReply, Version, id};
+use dragoman_types::{Facts, Flags, Headers, LocalReply, Version, id};
 
 use super::filters::framing_of;
 use super::{Active, Exchange};
@@ -143,7 +143,7 @@ impl Exchange<'_> {
         let bare = self.x.body.is_empty();
         self.finish_response(bare);
         if !bare {
-            self.shape_whole();
+            self.shape_whole(&Headers::new());
         }
         self.respond_with_body().await;
     }

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use dragoman_codec::Framing;
 use dragoman_filter::{Hold, Streams, Surroundings};
-use dragoman_types::{Connection, id};
+use dragoman_types::{Connection, Headers, id};
 
 use super::filtered::{Filtering, framing};
 use super::leg::Failure;
@@ -42,8 +42,13 @@ impl Exchange<'_> {
         let mut streams = Streams::default();
         let done = filters.request(&mut self.x.request, &mut self.info, &around, &mut streams);
         if !streams.is_empty() {
+            let makes_body = streams.makes_body();
             self.filtering = Some(Box::new(Filtering { streams, ..Filtering::default() }));
-            self.incoming.framing = framing(&self.x.request.headers, self.incoming.framing);
+            let found = framing(&self.x.request.headers, self.incoming.framing);
+            self.incoming.framing = match found {
+                Framing::None | Framing::Length(0) if makes_body => Framing::Chunked,
+                found => found,
+            };
         }
         if self.info.health_check {
             self.manager.stats.tracing_health_check.inc();
@@ -59,32 +64,38 @@ impl Exchange<'_> {
         filters.response(&mut self.x.response, &self.x.request, &around, streams, bare)
     }
 
-    /// A response whose head waits for its body, of which the first `limit` bytes are looked at.
+    /// A response whose head waits for its body.
     pub(super) async fn pass_on_whole(
         &mut self,
         mut leased: Leased,
-        limit: usize,
+        held: Hold,
     ) -> Result<(), Stop> {
         self.x.body.clear();
-        self.collect(&mut leased, limit).await?;
-        self.shape_whole();
+        self.collect(&mut leased, held).await?;
+        let trailers = leased.client().trailers().cloned().unwrap_or_default();
+        self.shape_whole(&trailers);
         self.respond_with_body().await;
         self.completed(leased);
         Ok(())
     }
 
     /// What the filters make of a body that is here as a whole, in `x.body`.
-    pub(super) fn shape_whole(&mut self) {
+    pub(super) fn shape_whole(&mut self, trailers: &Headers) {
         let Some(filtering) = &mut self.filtering else { return };
         let (response, body) = (&mut self.x.response, &mut self.x.body);
-        filtering.streams.response_whole(response, body);
+        filtering.streams.response_whole(response, body, trailers);
         filtering.whole_response(body);
         let mut digits = itoa::Buffer::new();
         response.headers.set(id::CONTENT_LENGTH, digits.format(body.len()).as_bytes());
     }
 
-    /// Reads the host's body into `x.body`; what is beyond `limit` is dropped.
-    async fn collect(&mut self, leased: &mut Leased, limit: usize) -> Result<(), Stop> {
+    /// Reads the host's body into `x.body`, as far as it is kept.
+    async fn collect(&mut self, leased: &mut Leased, held: Hold) -> Result<(), Stop> {
+        let (limit, all) = match held {
+            Hold::Nothing => (0, false),
+            Hold::Body(limit) => (limit, false),
+            Hold::All(limit) => (limit, true),
+        };
         let mut woken = false;
         let outcome = poll_fn(|cx| {
             self.worker.clock.read_when_woken(&mut woken);
@@ -97,9 +108,12 @@ impl Exchange<'_> {
                     Poll::Ready(Ok(Body::Data)) => {
                         let data = client.data();
                         let room = limit.saturating_sub(self.x.body.len()).min(data.len());
+                        if all && room < data.len() {
+                            return Poll::Ready(Err(Failure::TooLarge));
+                        }
                         self.x.body.extend_from_slice(&data[..room]);
-                        let all = data.len();
-                        client.consume(all);
+                        let length = data.len();
+                        client.consume(length);
                         self.patience.moved(self.worker.clock.now());
                     }
                     Poll::Ready(Ok(Body::End)) => {

@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Client(dragoman_codec::h1::ParseError),
     /// A filter answers in the middle of the request.
     Answered,
+    /// A filter waits for the whole response, which is longer than what is kept.
+    TooLarge,
     Expired(Expired),
 }
 
@@ -386,6 +388,10 @@ impl Exchange<'_> {
                 let answer = self.filtering.as_mut().and_then(|filtering| filtering.answer.take());
                 answer.unwrap_or_else(|| LocalReply::new(500, "filter_answered_nothing"))
             }
+            Failure::TooLarge => {
+                self.manager.stats.rs_too_large.inc();
+                replies::response_too_large()
+            }
             Failure::Expired(which) => {
                 self.count_expired(which);
                 replies::expired(which, self.patience.is_request_ended())
@@ -402,7 +408,9 @@ impl Exchange<'_> {
                 "upstream_reset_after_response_started{protocol_error}",
             ),
             Failure::ClientGone => return self.client_gone(),
-            Failure::Answered => (Flags::NONE, "local_reply_after_response_started"),
+            Failure::Answered | Failure::TooLarge => {
+                (Flags::NONE, "local_reply_after_response_started")
+            }
             Failure::Client(error) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, error.details()),
             Failure::Expired(which) => {
                 self.count_expired(which);

@@ -232,7 +232,7 @@ impl<'a> Exchange<'a> {
                     }
                     return match held {
                         Hold::Nothing => self.pass_on(leased, response).await,
-                        Hold::Body(limit) => self.pass_on_whole(leased, limit).await,
+                        held => self.pass_on_whole(leased, held).await,
                     };
                 }
                 Err(failure) if self.may_resend(&leased, &failure) => {
