@@ -188,3 +188,15 @@ def test_fields_that_do_not_come_whole_end_the_connection(tmp_path: Path, name: 
         with running.connect() as client:
             client.send(OPENED + frame(HEADERS, END_HEADERS | END_STREAM, 1, GET))
             assert client.until(b"\x88") is not None  # :status: 200
+
+
+def test_a_client_may_take_many_requests_back_at_once(tmp_path: Path) -> None:
+    taken_back = b"".join(
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, GET) + frame(RST, 0, stream, b"\0\0\0\x08")
+        for stream in range(1, 401, 2)
+    )
+    with edge(tmp_path) as running, running.connect() as client:
+        client.send(OPENED + taken_back + frame(HEADERS, END_HEADERS | END_STREAM, 401, GET))
+        assert client.until(b"\x88") is not None  # :status: 200
+        running.wait_stat("http2.rx_reset", 200)
+        assert running.stat("http.ingress.downstream_cx_destroy") == 0

@@ -144,6 +144,8 @@ pub(crate) async fn serve_connection(link: &Rc<Link>, io: Io, deadline: &mut Dea
         .max_header_list_size(config.limits.max_request_headers_bytes as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESET_STREAMS)
+        // How many may come at once is the guard's to say: a browser leaves a page with all its requests.
+        .max_pending_accept_reset_streams(GuardLimits::default().reset_burst as usize)
         .header_table_size(options.hpack_table_size);
     if options.allow_connect {
         builder.enable_connect_protocol();
