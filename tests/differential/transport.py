@@ -29,6 +29,7 @@ NETWORK_FILTERS = {
     "direct_response": "Config",
     "echo": "Echo",
     "local_ratelimit": "LocalRateLimit",
+    "rbac": "RBAC",
     "sni_cluster": "SniCluster",
 }
 PLAIN = ("echo", "direct_response")

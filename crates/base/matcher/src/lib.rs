@@ -3,9 +3,13 @@
 //! nothing when asked.
 
 mod fraction;
+mod range;
+mod rbac;
 mod request;
 mod string;
 
 pub use fraction::FractionalPercent;
+pub use range::CidrRange;
+pub use rbac::{Decision, Rbac, Subject, SubjectKind};
 pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher};
 pub use string::StringMatcher;

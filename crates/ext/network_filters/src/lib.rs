@@ -3,6 +3,7 @@
 
 pub mod connection_limit;
 pub mod local_ratelimit;
+pub mod rbac;
 pub mod sni_cluster;
 
 use dragoman_listener::CompileNetworkFilter;
@@ -11,6 +12,7 @@ use dragoman_listener::CompileNetworkFilter;
 pub const FILTERS: &[(&str, CompileNetworkFilter)] = &[
     (connection_limit::MESSAGE, connection_limit::compile),
     (local_ratelimit::MESSAGE, local_ratelimit::compile),
+    (rbac::MESSAGE, rbac::compile),
     (sni_cluster::MESSAGE, sni_cluster::compile),
 ];
 

@@ -8,6 +8,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use dragoman_matcher::CidrRange;
 use dragoman_types::{Address, Headers, id};
 
 use crate::accept::Arrival;
@@ -16,30 +17,7 @@ use crate::accept::Arrival;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct InternalAddresses {
     pub unix_sockets: bool,
-    pub ranges: Vec<Range>,
-}
-
-/// A CIDR range.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Range {
-    pub base: IpAddr,
-    pub bits: u8,
-}
-
-impl Range {
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let same = |a: u128, b: u128, width: u32| {
-            let shift = width - u32::from(self.bits).min(width);
-            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
-        };
-        match (self.base, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                same(u128::from(u32::from(a)), u128::from(u32::from(b)), 32)
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(u128::from(a), u128::from(b), 128),
-            _ => false,
-        }
-    }
+    pub ranges: Vec<CidrRange>,
 }
 
 impl InternalAddresses {

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use dragoman_matcher::CidrRange;
 use dragoman_proto::http2::Http2Options;
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
@@ -15,7 +16,7 @@ use dragoman_types::{Faults, id};
 use proto::HttpConnectionManager;
 use proto::http_connection_manager as hcm;
 
-use crate::client_address::{ClientAddressRules, InternalAddresses, Range};
+use crate::client_address::{ClientAddressRules, InternalAddresses};
 use crate::client_cert::ForwardClientCert;
 use crate::host::{HostRules, StripPort};
 use crate::path::{EscapedSlashes, PathRules};
@@ -321,15 +322,7 @@ fn client_address(m: &HttpConnectionManager, faults: &mut Faults) -> ClientAddre
 fn internal_addresses(m: &hcm::InternalAddressConfig, faults: &mut Faults) -> InternalAddresses {
     let mut ranges = Vec::new();
     for (index, range) in m.cidr_ranges.iter().enumerate() {
-        let bits = u32_or(range.prefix_len.as_ref(), 0);
-        match range.address_prefix.parse::<IpAddr>() {
-            Ok(base) if bits <= if base.is_ipv4() { 32 } else { 128 } => {
-                ranges.push(Range { base, bits: bits as u8 });
-            }
-            _ => faults.item("cidr_ranges", index, |faults| {
-                faults.add("bad-cidr", format!("{}/{bits} is no range", range.address_prefix));
-            }),
-        }
+        ranges.extend(faults.item("cidr_ranges", index, |f| CidrRange::compile(range, f)));
     }
     // A real Envoy takes an empty list for the private ranges it trusted by default before 1.33.
     if m.cidr_ranges.is_empty() {
@@ -338,15 +331,15 @@ fn internal_addresses(m: &hcm::InternalAddressConfig, faults: &mut Faults) -> In
     InternalAddresses { unix_sockets: m.unix_sockets, ranges }
 }
 
-fn private_ranges() -> impl Iterator<Item = Range> {
+fn private_ranges() -> impl Iterator<Item = CidrRange> {
     let v4 =
         [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([127, 0, 0, 0], 8)];
     let v6 = [
         (std::net::Ipv6Addr::LOCALHOST, 128),
         (std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8),
     ];
-    let v4 = v4.into_iter().map(|(base, bits)| Range { base: IpAddr::from(base), bits });
-    v4.chain(v6.into_iter().map(|(base, bits)| Range { base: base.into(), bits }))
+    let v4 = v4.into_iter().map(|(base, bits)| CidrRange::new(IpAddr::from(base), bits));
+    v4.chain(v6.into_iter().map(|(base, bits)| CidrRange::new(base.into(), bits)))
 }
 
 fn path_rules(m: &HttpConnectionManager) -> PathRules {

@@ -1,25 +1,25 @@
 //! Compiles the match criteria of a listener's filter chains, and refuses two chains for one
 //! connection.
 
-use dragoman_proto::pb::envoy::config::core::v3::CidrRange;
+use dragoman_matcher::CidrRange;
+use dragoman_proto::pb::envoy::config::core::v3::CidrRange as PbCidrRange;
 use dragoman_proto::pb::envoy::config::listener::v3::FilterChainMatch;
 use dragoman_proto::pb::envoy::config::listener::v3::filter_chain_match::ConnectionSourceType;
 use dragoman_types::Faults;
 
 use crate::matcher::{ChainMatcher, SourceRanges, SourceTypes};
-use crate::ranges::Range;
 
 /// The criteria of one chain. An empty list is no requirement.
 #[derive(Debug)]
 struct Criteria {
     destination_port: Option<u16>,
-    destinations: Vec<Range>,
+    destinations: Vec<CidrRange>,
     server_names: Vec<Option<Box<str>>>,
     transport: Option<Box<str>>,
     applications: Vec<Option<Box<[u8]>>>,
-    direct_sources: Vec<Range>,
+    direct_sources: Vec<CidrRange>,
     source_type: ConnectionSourceType,
-    sources: Vec<Range>,
+    sources: Vec<CidrRange>,
     source_ports: Vec<u16>,
 }
 
@@ -159,10 +159,10 @@ fn port(value: u32, faults: &mut Faults) -> Option<u16> {
     port
 }
 
-fn ranges(field: &str, messages: &[CidrRange], faults: &mut Faults) -> Vec<Range> {
+fn ranges(field: &str, messages: &[PbCidrRange], faults: &mut Faults) -> Vec<CidrRange> {
     let messages = messages.iter().enumerate();
     let compile = |(index, message)| {
-        faults.item(field, index, |faults: &mut Faults| Range::compile(message, faults))
+        faults.item(field, index, |faults: &mut Faults| CidrRange::compile(message, faults))
     };
     messages.filter_map(compile).collect()
 }

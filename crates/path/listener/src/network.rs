@@ -1,5 +1,5 @@
-//! Network filters that stand before what speaks the connection's protocol: they are asked once a
-//! connection, when it has its filter chain, before any byte of it is served. Implementations live in
+//! Network filters that stand before what speaks the connection's protocol: they are asked when it has its
+//! filter chain, and when its client has come through TLS, before any byte of it is served. Implementations live in
 //! `crates/ext/network_filters`.
 
 use std::any::Any;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dragoman_proto::pb::google::protobuf::Any as PbAny;
-use dragoman_types::{Faults, Flags, Hello, Moment};
+use dragoman_types::{Connection, Faults, Flags, Hello, Moment};
 
 use crate::Means;
 
@@ -40,6 +40,15 @@ pub enum Verdict {
 /// One network filter: compiled once from its message, shared by all workers.
 pub trait NetworkFilter: Send + Sync + Debug {
     fn open(&self, opened: &Opened<'_>) -> Verdict;
+
+    /// When all is known of the connection: at once, or after TLS's handshake. Default: it passes.
+    ///
+    /// # Errors
+    /// Why it is closed.
+    fn secured(&self, connection: &Connection, worker: usize) -> Result<(), Refused> {
+        let _ = (connection, worker);
+        Ok(())
+    }
 }
 
 /// Compiles a filter's message; `None` after a fault.
@@ -55,10 +64,13 @@ pub struct Passed {
 }
 
 /// A connection that a filter turned away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
+    /// How long it waits for its end, while nothing of it is read.
     pub after: Duration,
     pub flags: Flags,
+    /// `%CONNECTION_TERMINATION_DETAILS%`
+    pub details: Option<String>,
 }
 
 /// Asks each filter in turn.
@@ -72,7 +84,9 @@ pub fn open(filters: &[Arc<dyn NetworkFilter>], opened: &Opened<'_>) -> Result<P
             Verdict::Pass => {}
             Verdict::Hold(kept) => passed.held.push(kept),
             Verdict::To(cluster) => passed.cluster = Some(cluster),
-            Verdict::Close { after, flags } => return Err(Refused { after, flags }),
+            Verdict::Close { after, flags } => {
+                return Err(Refused { after, flags, details: None });
+            }
         }
     }
     Ok(passed)

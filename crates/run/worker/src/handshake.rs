@@ -44,12 +44,32 @@ pub(crate) async fn pass_filters(
     let opened = Opened { hello: connection.hello.as_deref(), worker: worker.index, now };
     let passed = dragoman_listener::open(&chain.shared.filters, &opened);
     if let Err(refused) = &passed {
-        let until = Some(now.after(refused.after)).filter(|_| !refused.after.is_zero());
-        if until.is_some() {
-            poll_fn(|cx| deadline.poll_at(cx, until)).await;
-        }
+        wait(now, refused, deadline).await;
     }
     passed
+}
+
+/// Asks them again once the client has come through TLS.
+pub(crate) async fn pass_secured(
+    worker: &Worker,
+    chain: &WorkerChain,
+    connection: &Connection,
+    deadline: &mut Deadline,
+) -> Result<(), Refused> {
+    for filter in chain.shared.filters.iter() {
+        if let Err(refused) = filter.secured(connection, worker.index) {
+            wait(worker.clock.read(), &refused, deadline).await;
+            return Err(refused);
+        }
+    }
+    Ok(())
+}
+
+async fn wait(now: Moment, refused: &Refused, deadline: &mut Deadline) {
+    if !refused.after.is_zero() {
+        let until = Some(now.after(refused.after));
+        poll_fn(|cx| deadline.poll_at(cx, until)).await;
+    }
 }
 
 /// Serves the handshake of a chain that has TLS, counts it, and bounds its time. `own`: when the

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use dragoman_listener::Refused;
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
 use dragoman_types::{Connection, Facts, StreamInfo};
 
 use crate::context::Worker;
-use crate::handshake::{Unsecured, pass_filters, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, pass_secured, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
 use crate::serve::{Admitted, connection_of};
 use crate::snapshot::Plain;
@@ -52,13 +53,22 @@ impl Served {
         let passing = pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline);
         let _passed = match passing.await {
             Ok(passed) => passed,
-            Err(refused) => return self.info.flags.insert(refused.flags),
+            Err(refused) => return self.turned_away(refused),
         };
         let Some((stream, input)) = self.secure(socket, input).await else { return };
+        let passing = pass_secured(&self.worker, &self.chain, &self.connection, &mut self.deadline);
+        if let Err(refused) = passing.await {
+            return self.turned_away(refused);
+        }
         match plain {
             Plain::Echo => self.echo(stream, input).await,
             Plain::DirectResponse(response) => self.answer(stream, response).await,
         }
+    }
+
+    fn turned_away(&mut self, refused: Refused) {
+        self.info.flags.insert(refused.flags);
+        self.info.connection_termination = refused.details.map(Into::into);
     }
 
     async fn secure(&mut self, socket: Socket, input: Buffer) -> Option<(Stream, Buffer)> {

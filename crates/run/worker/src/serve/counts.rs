@@ -10,6 +10,8 @@ use super::ClientConnection;
 pub(super) struct Ending {
     pub(super) flags: Flags,
     pub(super) transport_failure: Option<String>,
+    /// `%CONNECTION_TERMINATION_DETAILS%`
+    pub(super) details: Option<String>,
 }
 
 impl ClientConnection {
@@ -63,6 +65,7 @@ impl ClientConnection {
         if let Some(why) = self.ending.take() {
             info.flags = why.flags;
             info.downstream_transport_failure = why.transport_failure.map(Into::into);
+            info.connection_termination = why.details.map(Into::into);
         }
         self.listener.log(&self.worker, &Facts::new(&self.connection, &info));
     }

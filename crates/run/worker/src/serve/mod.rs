@@ -13,7 +13,7 @@ use dragoman_http_connection_manager::Config;
 use dragoman_listener::{Passed, Refused};
 use dragoman_net::{Buffer, Deadline, Socket};
 use dragoman_transport::Stream;
-use dragoman_types::{Address, Connection, Flags, Hello, Moment, Version};
+use dragoman_types::{Address, Connection, Hello, Moment, Version};
 
 use counts::Ending;
 
@@ -21,7 +21,7 @@ use crate::context::{Scratch, Worker};
 use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange, headers_timeout, malformed};
 use crate::h1::{Incoming, Server, Wire, style};
-use crate::handshake::{Unsecured, pass_filters, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, pass_secured, shake_hands};
 use crate::manager::{Manager, WorkerChain, WorkerListener};
 
 /// Bytes that are read and thrown away while a closing connection waits for its client.
@@ -143,19 +143,20 @@ impl ClientConnection {
     }
 
     async fn run(&mut self) {
-        let _passed = match self.chain.shared.filters.is_empty() {
+        let passed = match self.chain.shared.filters.is_empty() {
             true => None,
             false => match Box::pin(self.pass()).await {
                 Ok(passed) => Some(Box::new(passed)),
-                Err(refused) => {
-                    let flags = refused.flags;
-                    self.ending = Some(Box::new(Ending { flags, ..Default::default() }));
-                    return;
-                }
+                Err(refused) => return self.turned_away(refused),
             },
         };
         if self.chain.shared.tls.is_some() && !Box::pin(self.secure()).await {
             return;
+        }
+        if passed.is_some()
+            && let Err(refused) = Box::pin(self.pass_secured()).await
+        {
+            return self.turned_away(refused);
         }
         while self.wait().await {
             if self.version.is_none() {
@@ -185,6 +186,15 @@ impl ClientConnection {
         pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline).await
     }
 
+    async fn pass_secured(&mut self) -> Result<(), Refused> {
+        pass_secured(&self.worker, &self.chain, &self.connection, &mut self.deadline).await
+    }
+
+    fn turned_away(&mut self, refused: Refused) {
+        let Refused { flags, details, .. } = refused;
+        self.ending = Some(Box::new(Ending { flags, details, ..Default::default() }));
+    }
+
     /// TLS's handshake; false: the connection is to end.
     async fn secure(&mut self) -> bool {
         let own = self.idle_until();
@@ -206,7 +216,7 @@ impl ClientConnection {
                 match why {
                     Unsecured::ByClient(transport_failure) => {
                         self.remote_close = true;
-                        let why = Ending { flags: Flags::NONE, transport_failure };
+                        let why = Ending { transport_failure, ..Default::default() };
                         self.ending = Some(Box::new(why));
                     }
                     Unsecured::OwnLimit => self.count_idle_end(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use dragoman_format::LogType;
+use dragoman_listener::Refused;
 use dragoman_net::{Buffer, Deadline, Socket, others_first};
 use dragoman_stats::Shard;
 use dragoman_tcp_proxy::Config;
@@ -16,7 +17,7 @@ use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
-use crate::handshake::{Unsecured, pass_filters, shake_hands};
+use crate::handshake::{Unsecured, pass_filters, pass_secured, shake_hands};
 use crate::manager::{WorkerChain, WorkerListener};
 use crate::relay::{End, Way};
 use crate::serve::{Admitted, connection_of};
@@ -88,12 +89,21 @@ impl Proxied {
         let passing = pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline);
         let mut passed = match passing.await {
             Ok(passed) => passed,
-            Err(refused) => return self.info.flags.insert(refused.flags),
+            Err(refused) => return self.turned_away(refused),
         };
         self.chosen = passed.cluster.take();
         let Some((client, input)) = Box::pin(self.secure(socket, input)).await else { return };
+        let passing = pass_secured(&self.worker, &self.chain, &self.connection, &mut self.deadline);
+        if let Err(refused) = passing.await {
+            return self.turned_away(refused);
+        }
         let Some((host, counted)) = Box::pin(self.connect()).await else { return };
         self.relay(client, input, host, counted).await;
+    }
+
+    fn turned_away(&mut self, refused: Refused) {
+        self.info.flags.insert(refused.flags);
+        self.info.connection_termination = refused.details.map(Into::into);
     }
 
     /// TLS's handshake with the client, if the chain has it.
