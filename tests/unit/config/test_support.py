@@ -24,7 +24,7 @@ def test_rows_in_order_and_with_their_parts() -> None:
     rows = support.rows()
     assert len(rows) > 300
     row = next(r for r in rows if (r.message, r.field) == (CLUSTER, "type"))
-    assert (row.works, row.condition) == (True, "STATIC | STRICT_DNS | LOGICAL_DNS")
+    assert (row.works, row.condition) == (True, "STATIC | STRICT_DNS | LOGICAL_DNS | ORIGINAL_DST")
     refused = next(r for r in rows if (r.message, r.field) == (CLUSTER, "health_checks"))
     assert not refused.works
     assert refused.reason
@@ -124,7 +124,7 @@ def test_nothing_is_said_about_what_is_below_something_refused(load: Load) -> No
         with_manager("tracing: {}"),
         with_manager("codec_type: HTTP3"),
         with_cluster("type: EDS"),
-        bootstrap(listener(more=", use_original_dst: true")),
+        bootstrap(listener(more=", transparent: true")),
         bootstrap(more="dynamic_resources: {}"),
         bootstrap(more="layered_runtime: {layers: [{name: a, admin_layer: {}}]}"),
         bootstrap(more="overload_manager: {}"),
