@@ -82,7 +82,7 @@ WORKS: tuple[Work, ...] = (
     ),
     Work(
         "grpc-unary",
-        "unary gRPC calls, HTTP/2 on both sides, 4 connections of 32 streams",
+        "unary gRPC calls, 4 connections of 32 streams",
         site=Site(http2=True, grpc=True),
         drive=Drive(connections=4, streams=32, body_bytes=64, grpc=True),
     ),
