@@ -19,6 +19,8 @@ from tests.e2e.running import DRAGOMAN, Origin, Running
 CLIENT = "10.9.0.1"
 ORIGIN = "10.9.0.2"
 PORT = 8099
+#: the exit code where the kernel has no such packet filter
+NOT_HERE = 77
 
 
 def _chain(prefix: str) -> str:
@@ -57,7 +59,9 @@ def _set_up() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for address in (CLIENT, ORIGIN):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
-    subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
+    loaded = subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=False)
+    if loaded.returncode != 0:
+        sys.exit(NOT_HERE)
 
 
 def main(folder: Path) -> None:
