@@ -128,6 +128,16 @@ pub(super) enum Usage {
     Server,
 }
 
+impl Usage {
+    /// The other end's.
+    pub(super) fn other(self) -> Usage {
+        match self {
+            Usage::Client => Usage::Server,
+            Usage::Server => Usage::Client,
+        }
+    }
+}
+
 /// Whether a certificate may be used so.
 pub(super) fn serves(der: &[u8], usage: Usage) -> bool {
     let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };

@@ -3,8 +3,8 @@
 
 use rustls::{AlertDescription, CertificateError, Error};
 
+use super::rejected::Rejected;
 use super::stream::HandshakeError;
-use super::validation::Rejected;
 
 /// BoringSSL's number of its error 0 in the library of TLS.
 const LIBRARY: u32 = 0x1000_0000;
@@ -87,6 +87,8 @@ fn unverified(error: &CertificateError) -> String {
                 return format!("verify_SAN_list,_{expected},_certificate_SANs:_[{names}]");
             }
             Rejected::Pin => return "cert_hash_and_spki".into(),
+            Rejected::NoTrustDomain => return "no_trust_bundle_store".into(),
+            Rejected::NotWanted => return "SAN_match".into(),
             Rejected::Nobody | Rejected::Chain => "invalid_certificate_chain",
         },
         _ => "invalid_certificate",

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use dragoman_stats::{Counter, Registry, ScopeHandle, Shard, Single, stats_struct};
 use dragoman_types::tls::Tls;
 
+use super::rejected::Rejected;
 use super::stream::HandshakeError;
-use super::validation::Rejected;
 
 stats_struct! {
     /// `<listener or cluster>.ssl.`
@@ -83,8 +83,10 @@ impl TlsStats {
         match Rejected::of(error) {
             None => self.fixed.connection_error.inc(),
             Some(Rejected::Nobody) => self.fixed.fail_verify_no_cert.inc(),
-            Some(Rejected::Chain) => self.fixed.fail_verify_error.inc(),
-            Some(Rejected::Name(_) | Rejected::NotAsked { .. }) => self.fixed.fail_verify_san.inc(),
+            Some(Rejected::Chain | Rejected::NoTrustDomain) => self.fixed.fail_verify_error.inc(),
+            Some(Rejected::Name(_) | Rejected::NotAsked { .. } | Rejected::NotWanted) => {
+                self.fixed.fail_verify_san.inc()
+            }
             Some(Rejected::Pin) => self.fixed.fail_verify_cert_hash.inc(),
         }
     }

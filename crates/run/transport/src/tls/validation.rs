@@ -1,8 +1,6 @@
 //! `CertificateValidationContext`: whether a peer's certificate is good enough.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -19,73 +17,16 @@ use dragoman_types::tls::Certificate;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
-use rustls::{CertificateError, Error, OtherError};
+use rustls::{CertificateError, Error};
 use webpki::{
     EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
     RevocationOptionsBuilder, VerifiedPath,
 };
 
 use super::facts::Usage;
+use super::rejected::Rejected;
+use super::spiffe::TrustDomains;
 use super::{facts, material};
-
-/// Why a certificate was rejected, as the statistics tell it apart.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Rejected {
-    /// There was none.
-    Nobody,
-    /// No trusted certificate signed it, it expired, it was revoked.
-    Chain,
-    /// None of its names, which are these, is wanted by `match_typed_subject_alt_names`.
-    Name(Box<str>),
-    /// It hasn't the name that was asked for, but these.
-    NotAsked { asked: Box<str>, names: Box<str> },
-    /// It is none of the pinned ones.
-    Pin,
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Rejected::Nobody => f.write_str("no certificate"),
-            Rejected::Chain => f.write_str("the certificate isn't trusted"),
-            Rejected::Name(names) => {
-                write!(f, "match_typed_subject_alt_names matches none of [{names}]")
-            }
-            Rejected::NotAsked { asked, names } => {
-                write!(f, "the certificate is for [{names}], not for {asked}")
-            }
-            Rejected::Pin => f.write_str("the certificate is none of the pinned ones"),
-        }
-    }
-}
-
-impl std::error::Error for Rejected {}
-
-impl From<Rejected> for Error {
-    fn from(rejected: Rejected) -> Error {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(rejected))))
-    }
-}
-
-impl Rejected {
-    /// What of this a failed handshake was about.
-    pub(super) fn of(error: &Error) -> Option<Rejected> {
-        match error {
-            Error::NoCertificatesPresented => Some(Rejected::Nobody),
-            Error::InvalidCertificate(error) => Some(Rejected::of_certificate(error)),
-            _ => None,
-        }
-    }
-
-    pub(super) fn of_certificate(error: &CertificateError) -> Rejected {
-        match error {
-            CertificateError::Other(OtherError(why)) => {
-                why.downcast_ref::<Rejected>().cloned().unwrap_or(Rejected::Chain)
-            }
-            _ => Rejected::Chain,
-        }
-    }
-}
 
 /// `max_verify_depth` unless it's set.
 const MAX_DEPTH: u32 = 100;
@@ -112,6 +53,8 @@ pub(super) struct Validation {
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     /// Of all that it asks for.
     pub(super) digest: [u8; 32],
+    /// A peer's trust domain says whom to trust, instead of `trusted`.
+    domains: Option<TrustDomains>,
 }
 
 /// One of `match_typed_subject_alt_names`.
@@ -142,12 +85,15 @@ impl Validation {
                     .item("match_typed_subject_alt_names", index, |f| NameMatcher::compile(name, f))
             })
             .collect();
-        if !names.is_empty() && trusted.is_empty() {
+        if !names.is_empty() && trusted.is_empty() && message.custom_validator_config.is_none() {
             let why =
                 "names say nothing without trusted_ca: anybody can write them into a certificate";
             faults.add_at("match_typed_subject_alt_names", "insecure", why);
         }
         let revoked = revocation_lists(message, faults)?;
+        let domains = trust_domains(message, provider, faults);
+        let bundles = domains.iter().flat_map(|domains: &TrustDomains| domains.all());
+        let bundles: Vec<_> = bundles.flat_map(|domain| &domain.trusted).collect();
         Some(Validation {
             anchors,
             anchors_valid,
@@ -172,8 +118,9 @@ impl Validation {
                 faults,
             ),
             algorithms: provider.signature_verification_algorithms,
-            digest: digest_of(message, &trusted),
+            digest: digest_of(message, trusted.iter().chain(bundles)),
             trusted,
+            domains,
         })
     }
 
@@ -182,9 +129,10 @@ impl Validation {
         self.trusted.iter().filter_map(|der| facts::not_after(der)).min()
     }
 
-    /// Whether there must be a certificate, even if nothing else says so: names and pins ask for one.
+    /// Whether there must be a certificate, even if nothing else says so: names, pins and trust domains ask for one.
     pub(super) fn requires(&self) -> bool {
-        !self.names.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+        let pins = !self.hashes.is_empty() || !self.keys.is_empty();
+        !self.names.is_empty() || pins || self.domains.is_some()
     }
 
     /// That a host's certificate has this DNS name or IP address; `wrong` makes the error of its names.
@@ -203,7 +151,8 @@ impl Validation {
 
     /// Whether anything of a certificate is checked.
     pub(super) fn checks(&self) -> bool {
-        !self.trusted.is_empty() || !self.hashes.is_empty() || !self.keys.is_empty()
+        let pins = !self.hashes.is_empty() || !self.keys.is_empty();
+        !self.trusted.is_empty() || pins || self.domains.is_some()
     }
 
     /// Whether a chain that was let in fails its check (`ACCEPT_UNTRUSTED`).
@@ -221,6 +170,22 @@ impl Validation {
         now: UnixTime,
         usage: Usage,
     ) -> Result<(), Error> {
+        if let Some(domains) = &self.domains {
+            let facts = facts::certificate(leaf).map_err(|_| CertificateError::BadEncoding)?;
+            // An identity that may sign others is none: X509-SVID section 4.
+            let domain = domains.of(&facts).filter(|_| !facts::may_sign(leaf));
+            let domain = domain.ok_or(Rejected::NoTrustDomain)?;
+            // An identity is one at either end.
+            let judged = match domain.verify_chain(leaf, between, now, usage) {
+                Err(Error::InvalidCertificate(CertificateError::InvalidPurpose)) => {
+                    domain.verify_chain(leaf, between, now, usage.other())
+                }
+                judged => judged,
+            };
+            judged?;
+            let wanted = self.names.is_empty() || self.names.iter().any(|n| n.matches(&facts));
+            return if wanted { Ok(()) } else { Err(Rejected::NotWanted.into()) };
+        }
         if !self.trusted.is_empty() {
             match self.verify_chain(leaf, between, now, usage) {
                 Err(_) if self.accept_untrusted => {}
@@ -316,9 +281,34 @@ impl Validation {
     }
 }
 
-fn digest_of(message: &CertificateValidationContext, trusted: &[CertificateDer<'_>]) -> [u8; 32] {
+/// `custom_validator_config`; it is the only one that says whom to trust.
+fn trust_domains(
+    message: &CertificateValidationContext,
+    provider: &CryptoProvider,
+    faults: &mut Faults,
+) -> Option<TrustDomains> {
+    let any = message.custom_validator_config.as_ref()?.typed_config.as_ref()?;
+    for (field, set) in [
+        ("trusted_ca", message.trusted_ca.is_some()),
+        ("crl", message.crl.is_some()),
+        ("verify_certificate_hash", !message.verify_certificate_hash.is_empty()),
+        ("verify_certificate_spki", !message.verify_certificate_spki.is_empty()),
+    ] {
+        if set {
+            faults.add_at(field, "no-effect", "custom_validator_config says whom to trust");
+        }
+    }
+    faults.field("custom_validator_config.typed_config", |faults| {
+        TrustDomains::compile(any, message, provider, faults)
+    })
+}
+
+fn digest_of<'a>(
+    message: &CertificateValidationContext,
+    trusted: impl Iterator<Item = &'a CertificateDer<'static>>,
+) -> [u8; 32] {
     let mut bytes = message.encode_to_vec();
-    trusted.iter().for_each(|der| bytes.extend_from_slice(der));
+    trusted.for_each(|der| bytes.extend_from_slice(der));
     let mut digested = [0; 32];
     digested.copy_from_slice(digest(&SHA256, &bytes).as_ref());
     digested

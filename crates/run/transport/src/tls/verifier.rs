@@ -9,7 +9,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::facts::Usage;
-use super::validation::{Rejected, Validation};
+use super::rejected::Rejected;
+use super::validation::Validation;
 
 /// The methods of both traits that check a peer's signatures, by the algorithms in that field.
 macro_rules! signatures {
