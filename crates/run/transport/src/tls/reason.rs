@@ -12,6 +12,8 @@ const CERTIFICATE_VERIFY_FAILED: u32 = LIBRARY + 125;
 const NO_CERTIFICATE_RETURNED: u32 = LIBRARY + 192;
 const UNEXPECTED_MESSAGE: u32 = LIBRARY + 223;
 const WRONG_VERSION_NUMBER: u32 = LIBRARY + 247;
+const HTTPS_PROXY_REQUEST: u32 = LIBRARY + 155;
+const HTTP_REQUEST: u32 = LIBRARY + 156;
 const HELLO_REFUSED: u32 = LIBRARY + 154;
 /// Received alerts count from here.
 const ALERTS: u32 = LIBRARY + 1000;
@@ -35,6 +37,12 @@ impl HandshakeError {
                     "SSLV3_ALERT_HANDSHAKE_FAILURE|{HELLO_REFUSED}:SSL_routines:OPENSSL_internal:HANDSHAKE_FAILURE_ON_CLIENT_HELLO"
                 );
                 Some(queued(alert, &text))
+            }
+            HandshakeError::PlainHttp { connect: false } => {
+                Some(queued(HTTP_REQUEST, "HTTP_REQUEST"))
+            }
+            HandshakeError::PlainHttp { connect: true } => {
+                Some(queued(HTTPS_PROXY_REQUEST, "HTTPS_PROXY_REQUEST"))
             }
             HandshakeError::Tls(error) => Some(of_tls(error)),
         }

@@ -77,7 +77,9 @@ impl TlsStats {
     pub fn failed(&self, error: &HandshakeError) {
         let error = match error {
             HandshakeError::Closed | HandshakeError::Io(_) => return,
-            HandshakeError::HelloRefused => return self.fixed.connection_error.inc(),
+            HandshakeError::HelloRefused | HandshakeError::PlainHttp { .. } => {
+                return self.fixed.connection_error.inc();
+            }
             HandshakeError::Tls(error) => error,
         };
         match Rejected::of(error) {

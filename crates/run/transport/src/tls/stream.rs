@@ -56,6 +56,10 @@ pub enum HandshakeError {
     Io(io::Error),
     /// The peer answered our hello with the alert handshake_failure: we have nothing in common.
     HelloRefused,
+    /// The peer speaks HTTP without TLS; or, to a proxy, CONNECT.
+    PlainHttp {
+        connect: bool,
+    },
     /// What is wrong with the peer's TLS, or with ours in its eyes.
     Tls(Error),
 }
@@ -70,6 +74,7 @@ impl fmt::Display for HandshakeError {
             HandshakeError::HelloRefused => f.write_str(
                 "the peer has no version, cipher or group in common with us (alert handshake_failure)",
             ),
+            HandshakeError::PlainHttp { .. } => f.write_str("the peer speaks HTTP without TLS"),
             HandshakeError::Tls(error) => error.fmt(f),
         }
     }
@@ -377,7 +382,8 @@ struct Wire {
 impl Wire {
     async fn client_hello(&mut self) -> Result<Accepted, HandshakeError> {
         let mut acceptor = Acceptor::default();
-        let mut http = false;
+        let mut plain = None;
+        let mut text = false;
         loop {
             if self.input.is_empty() {
                 let n = poll_fn(|cx| {
@@ -396,7 +402,8 @@ impl Wire {
                 }
                 self.input.filled(n);
             }
-            http |= self.input.data().first().is_some_and(u8::is_ascii_alphabetic);
+            plain = plain.or_else(|| plain_http(self.input.data()));
+            text |= self.input.data().first().is_some_and(u8::is_ascii_alphabetic);
             let n = acceptor.read_tls(&mut self.input.data()).map_err(HandshakeError::Io)?;
             self.input.consume(n);
             match acceptor.accept() {
@@ -404,10 +411,10 @@ impl Wire {
                 Ok(None) => {}
                 Err((error, mut alert)) => {
                     // Who speaks HTTP can't read an alert.
-                    if !http {
+                    if !text {
                         self.tell(|socket| alert.write_all(socket)).await;
                     }
-                    return Err(HandshakeError::Tls(error));
+                    return Err(plain.unwrap_or(HandshakeError::Tls(error)));
                 }
             }
         }
@@ -435,4 +442,14 @@ impl Wire {
             cut: false,
         })
     }
+}
+
+/// What bytes that aren't TLS's are, as BoringSSL tells them apart.
+fn plain_http(bytes: &[u8]) -> Option<HandshakeError> {
+    let methods: [&[u8]; 4] = [b"GET ", b"POST ", b"HEAD ", b"PUT "];
+    if bytes.starts_with(b"CONNE") {
+        return Some(HandshakeError::PlainHttp { connect: true });
+    }
+    let found = methods.iter().any(|method| bytes.starts_with(method));
+    found.then_some(HandshakeError::PlainHttp { connect: false })
 }
