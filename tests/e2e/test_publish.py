@@ -264,3 +264,21 @@ def test_an_update_of_one_chain_leaves_the_others_alone() -> None:
         assert done.changes == ["listener web: modified"]
         assert near.until(b"never") is None
         assert it.stat("listener_manager.listener_in_place_updated") == 1
+
+
+def test_a_host_that_leaves_has_its_http2_connections_counted_out() -> None:
+    back = listener(
+        manager([{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]), name="back"
+    )
+    with running(changes([back], [])) as it:
+        (found,) = it.engine.listeners()
+        port = int(found.addresses[0].rpartition(":")[2])
+        there, gone = (cluster(at, http2_protocol_options={}) for at in (port, 1))
+        it.engine.publish(changes([back, listener(manager())], [there]))
+        with it.connect() as client:
+            assert client.get().status == 200
+            assert it.stat("cluster.origin.upstream_cx_active") == 1
+            it.engine.publish(only("cluster", changes([], [gone])))
+            it.wait(lambda: client.get().status == 503)
+            it.wait(lambda: it.stat("cluster.origin.upstream_cx_active") == 0)
+            assert it.stat("cluster.origin.upstream_cx_destroy") >= 1

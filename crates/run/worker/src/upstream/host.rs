@@ -368,6 +368,11 @@ impl Drop for WorkerHost {
         for priority in Priority::ALL {
             let end = |client: Box<_>| self.gone(priority, history(&client), Gone::Local, now);
             self.pool(priority).sweep(|_| true, end);
+            // Nobody is on them: who has a place on one has its host too. They find no host when they end.
+            for channel in self.channels[priority as usize].take() {
+                let history = (channel.served(), channel.opened);
+                self.gone(priority, history, Gone::Local, now);
+            }
         }
     }
 }
