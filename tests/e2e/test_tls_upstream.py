@@ -225,3 +225,24 @@ def test_an_answer_before_a_broken_record_counts(tmp_path: Path) -> None:
         running.connect() as client,
     ):
         assert client.get().body == b"ok"
+
+
+def test_requests_may_call_an_origin_by_any_number_of_names(tmp_path: Path) -> None:
+    """Each name has connections of its own; when there are too many, those that idle end."""
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    by_name: Config = {
+        "@type": f"type.googleapis.com/{options}",
+        "upstream_http_protocol_options": {"auto_sni": True},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    fields = {"typed_extension_protocol_options": {options: by_name}}
+    with (
+        serving(serving_tls(answering())) as origin,
+        before(tmp_path, ("127.0.0.1", origin.port), {}, **fields) as running,
+        running.connect() as client,
+    ):
+        for number in range(1050):
+            client.send(b"GET / HTTP/1.1\r\nhost: n%d.example.com\r\n\r\n" % number)
+            assert client.response().status == 200
+        assert running.stat("cluster.origin.upstream_cx_total") == 1050
+        running.wait_stat("cluster.origin.upstream_cx_active", 50)
