@@ -33,6 +33,7 @@ pub(crate) fn build(name: &str, parameters: &str) -> Result<Op, String> {
         "HOSTNAME" => Op::Constant(hostname()),
         "COALESCE" => Op::Coalesce(crate::coalesce::compile(parameters)?),
         "METADATA" => metadata(parameters)?,
+        "DYNAMIC_METADATA" => dynamic_metadata(parameters)?,
         "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => filter_state(parameters)?,
         _ => match tls::build(name, parameters)? {
             Some(op) => Op::Tls(op),
@@ -228,10 +229,23 @@ fn hostname() -> Box<[u8]> {
     if name.is_empty() { b"-"[..].into() } else { name.as_bytes().into() }
 }
 
-/// Dynamic metadata and filter state are written by filters; none of those built in does.
+/// `namespace:key`, of which listener filters write strings; what is deeper has no value.
+fn dynamic_metadata(parameters: &str) -> Result<Op, String> {
+    let mut path = parameters.split(':');
+    let namespace = path.next().unwrap_or_default();
+    if namespace.is_empty() {
+        return Err("the namespace is empty".into());
+    }
+    Ok(match (path.next(), path.next()) {
+        (key, None) => Op::Metadata(Box::new((namespace.into(), key.map(Into::into)))),
+        (_, Some(_)) => Op::Never,
+    })
+}
+
 fn metadata(parameters: &str) -> Result<Op, String> {
-    match parameters.split(':').next().unwrap_or("") {
-        "DYNAMIC" => Ok(Op::Never),
+    let (kind, rest) = parameters.split_once(':').unwrap_or((parameters, ""));
+    match kind {
+        "DYNAMIC" => dynamic_metadata(rest),
         kind @ ("CLUSTER"
         | "ROUTE"
         | "UPSTREAM_HOST"

@@ -190,5 +190,5 @@ pub(crate) fn grpc_status(form: GrpcForm, facts: &Facts<'_>, out: &mut Vec<u8>) 
         out.push(b'-');
     }
     digits(out, code.unsigned_abs(), 1);
-    if form == GrpcForm::Number { Wrote::Number } else { Wrote::Text }
+    if form == GrpcForm::Number { Wrote::Json } else { Wrote::Text }
 }

@@ -138,7 +138,7 @@ impl Writer<'_, '_> {
         let wrote = step.write_typed(self.facts, self.scratch, &mut value);
         match wrote {
             Wrote::Nothing => {}
-            Wrote::Number => out.extend_from_slice(&value),
+            Wrote::Json => out.extend_from_slice(&value),
             Wrote::Text => {
                 out.push(b'"');
                 escape(&value, out);

@@ -4,6 +4,7 @@ use dragoman_types::{Facts, Version};
 
 use crate::address::{Endpoint, Part};
 use crate::content::{Field, GrpcForm, PathPart, ServerName, field, grpc_status};
+use crate::escape::escape;
 use crate::query;
 use crate::scratch::{LogType, Scratch};
 use crate::time::{TimeFormat, digits};
@@ -16,8 +17,8 @@ pub(crate) enum Wrote {
     /// No value: nothing was appended.
     Nothing,
     Text,
-    /// Digits: a number in JSON.
-    Number,
+    /// JSON as it stands: digits, or an object.
+    Json,
 }
 
 /// A moment that a time format prints.
@@ -92,6 +93,8 @@ pub(crate) enum Op {
     QueryParam(Box<[u8]>),
     QueryParams,
     ServerName(ServerName),
+    /// Of a namespace of dynamic metadata: one key, or all.
+    Metadata(Box<(Box<str>, Option<Box<str>>)>),
     Fingerprint {
         ja4: bool,
     },
@@ -157,7 +160,7 @@ fn name(value: Option<&str>, out: &mut Vec<u8>) -> Wrote {
 
 pub(crate) fn number(value: u64, out: &mut Vec<u8>) -> Wrote {
     digits(out, value, 1);
-    Wrote::Number
+    Wrote::Json
 }
 
 fn version(value: Option<Version>, out: &mut Vec<u8>) -> Wrote {
@@ -234,12 +237,38 @@ impl Op {
                     out,
                 )
             }
+            Op::Metadata(path) => metadata(facts, &path.0, path.1.as_deref(), out),
             Op::StreamId => text(query::request_id(facts), out),
             Op::UniqueId => unique_id(out),
             Op::LogType => name(Some(scratch.log_type.as_str()), out),
             _ => Wrote::Nothing,
         }
     }
+}
+
+/// A value, or all of a namespace as a JSON object.
+fn metadata(facts: &Facts<'_>, namespace: &str, key: Option<&str>, out: &mut Vec<u8>) -> Wrote {
+    let within = facts.metadata.iter().filter(|one| *one.namespace == *namespace);
+    if let Some(key) = key {
+        let mut within = within;
+        return name(within.find(|one| *one.key == *key).map(|one| &*one.value), out);
+    }
+    let mut all: Vec<_> = within.map(|one| (&*one.key, &*one.value)).collect();
+    if all.is_empty() {
+        return Wrote::Nothing;
+    }
+    all.sort_unstable();
+    for (at, (key, value)) in all.into_iter().enumerate() {
+        out.push(if at == 0 { b'{' } else { b',' });
+        for (part, behind) in [(key, &b":"[..]), (value, b"")] {
+            out.push(b'"');
+            escape(part.as_bytes(), out);
+            out.push(b'"');
+            out.extend_from_slice(behind);
+        }
+    }
+    out.push(b'}');
+    Wrote::Json
 }
 
 fn bytes(which: Bytes, facts: &Facts<'_>) -> u64 {

@@ -24,4 +24,4 @@ pub use id_set::IdSet;
 pub use moment::Moment;
 pub use priority::Priority;
 pub use reply::LocalReply;
-pub use stream::{Connection, Details, Facts, Hello, Phases, StreamInfo};
+pub use stream::{Connection, Details, Facts, Hello, Metadata, Phases, StreamInfo};

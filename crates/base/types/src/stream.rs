@@ -49,6 +49,16 @@ pub struct Hello {
     pub ja4: Option<Box<str>>,
     /// Type and value of each TLV of a PROXY header that `pass_through_tlvs` let through.
     pub tlvs: Vec<(u8, Box<[u8]>)>,
+    /// The connection's dynamic metadata: each (namespace, key) at most once.
+    pub metadata: Vec<Metadata>,
+}
+
+/// One string of dynamic metadata.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metadata {
+    pub namespace: Box<str>,
+    pub key: Box<str>,
+    pub value: Box<str>,
 }
 
 /// Times at which a request passed the edges between its phases. `None`: not reached.
@@ -182,9 +192,17 @@ pub struct Facts<'a> {
     pub upstream_host: Option<&'a Address>,
     /// The endpoint's hostname, where it was resolved from one.
     pub upstream_host_name: Option<&'a str>,
+    /// Dynamic metadata: that of the connection where it is what is told of. A request has none of its own yet.
+    pub metadata: &'a [Metadata],
 }
 
 impl<'a> Facts<'a> {
+    /// Of the connection itself, rather than of a request on it.
+    pub fn of_connection(connection: &'a Connection, info: &'a StreamInfo) -> Facts<'a> {
+        let metadata = connection.hello.as_ref().map_or(&[][..], |hello| &hello.metadata);
+        Facts { metadata, ..Facts::new(connection, info) }
+    }
+
     /// What is known before anything is routed.
     pub fn new(connection: &'a Connection, info: &'a StreamInfo) -> Facts<'a> {
         Facts {
@@ -199,6 +217,7 @@ impl<'a> Facts<'a> {
             cluster_raw: None,
             upstream_host: None,
             upstream_host_name: None,
+            metadata: &[],
         }
     }
 }

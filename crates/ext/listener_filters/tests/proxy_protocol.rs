@@ -3,12 +3,13 @@
 mod common;
 
 use common::*;
-use dragoman_listener::{Arrival, Inspected, Metadata};
+use dragoman_listener::{Arrival, Inspected};
 use dragoman_proto::pb::envoy::config::core::v3::ProxyProtocolPassThroughTlVs;
 use dragoman_proto::pb::envoy::extensions::filters::listener::proxy_protocol::v3::{
     ProxyProtocol,
     proxy_protocol::{KeyValuePair, Rule},
 };
+use dragoman_types::Metadata;
 
 const V1: i32 = 0;
 const V2: i32 = 1;

@@ -1,6 +1,6 @@
 //! What is known of a connection before its filter chain is chosen. Listener filters fill it in.
 
-use dragoman_types::Address;
+use dragoman_types::{Address, Metadata};
 
 /// How the connection's first bytes look. Envoy starts with "not detected" and takes that for
 /// `raw_buffer` once the listener filters are through, so no third value is needed.
@@ -23,14 +23,6 @@ impl Transport {
 
 /// A type-length-value of PROXY protocol version 2: its type and its value.
 pub type Tlv = (u8, Box<[u8]>);
-
-/// One string of the connection's dynamic metadata.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Metadata {
-    pub namespace: Box<str>,
-    pub key: Box<str>,
-    pub value: Box<str>,
-}
 
 /// What a PROXY protocol header said: Envoy's filter state `envoy.network.proxy_protocol_options`.
 #[derive(Clone, PartialEq, Eq, Debug)]

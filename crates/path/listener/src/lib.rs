@@ -10,7 +10,7 @@ mod matcher;
 mod network;
 mod ranges;
 
-pub use arrival::{Arrival, Metadata, ProxyHeader, Tlv, Transport};
+pub use arrival::{Arrival, ProxyHeader, Tlv, Transport};
 pub use filter::{CompileListenerFilter, Inspected, ListenerFilter, Means, Progress, Stats};
 pub use matcher::{ChainMatcher, Needs};
 pub use network::{CompileNetworkFilter, NetworkFilter, Opened, Passed, Refused, Verdict, open};

@@ -58,7 +58,8 @@ pub(crate) fn admit(
 fn hello_of(arrival: &mut Arrival) -> Option<Box<Hello>> {
     let (server_name, ja3) = (arrival.server_name.take(), arrival.ja3.take());
     let tlvs = arrival.proxy.take().map(|header| header.tlvs).unwrap_or_default();
-    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), tlvs };
+    let metadata = std::mem::take(&mut arrival.metadata);
+    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), tlvs, metadata };
     (hello != Hello::default()).then(|| Box::new(hello))
 }
 
@@ -226,7 +227,7 @@ impl Waiting {
             chain: "".into(),
             tls: None,
         };
-        self.listener.log(&self.worker, &Facts::new(&connection, &info));
+        self.listener.log(&self.worker, &Facts::of_connection(&connection, &info));
     }
 
     /// Asks the filters in their order, each until it's through.

@@ -162,7 +162,7 @@ impl Drop for Served {
     fn drop(&mut self) {
         let now = self.worker.clock.now();
         self.info.end = Some(now);
-        self.listener.log(&self.worker, &Facts::new(&self.connection, &self.info));
+        self.listener.log(&self.worker, &Facts::of_connection(&self.connection, &self.info));
         let length = now.millis_since(self.connection.accepted_at);
         self.listener.count_closed(self.connection.id, length);
         self.worker.connections.set(self.worker.connections.get() - 1);

@@ -67,7 +67,7 @@ impl ClientConnection {
             info.downstream_transport_failure = why.transport_failure.map(Into::into);
             info.connection_termination = why.details.map(Into::into);
         }
-        self.listener.log(&self.worker, &Facts::new(&self.connection, &info));
+        self.listener.log(&self.worker, &Facts::of_connection(&self.connection, &info));
     }
 
     pub(super) fn count_idle_end(&self) {

@@ -346,7 +346,7 @@ impl Proxied {
     }
 
     fn facts(&self) -> Facts<'_> {
-        let mut facts = Facts::new(&self.connection, &self.info);
+        let mut facts = Facts::of_connection(&self.connection, &self.info);
         describe(&mut facts, self.cluster.as_deref(), self.host.as_deref());
         facts
     }
