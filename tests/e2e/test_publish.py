@@ -282,3 +282,31 @@ def test_a_host_that_leaves_has_its_http2_connections_counted_out() -> None:
             it.wait(lambda: client.get().status == 503)
             it.wait(lambda: it.stat("cluster.origin.upstream_cx_active") == 0)
             assert it.stat("cluster.origin.upstream_cx_destroy") >= 1
+
+
+def test_a_stopped_listener_is_handed_no_connections() -> None:
+    kind = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+    names: Config = {
+        "name": "envoy.filters.listener.proxy_protocol",
+        "typed_config": {"@type": kind},
+    }
+
+    def answering_with(word: str) -> Config:
+        direct = {"status": 200, "body": {"inline_string": word}}
+        return manager([{"match": {"prefix": "/"}, "direct_response": direct}])
+
+    first = listener(answering_with("first"), use_original_dst=True, listener_filters=[names])
+    second = listener(
+        answering_with("second"), ("198.51.100.2", 81), "second",
+        bind_to_port=False, traffic_direction="INBOUND",
+    )  # fmt: skip
+
+    def asked(it: Running) -> bytes:
+        with it.connect() as client:
+            client.send(b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 81\r\n")
+            return client.get().body
+
+    with running(changes([first, second], [])) as it:
+        assert asked(it) == b"second"
+        it.engine.stop_listening(inbound_only=True)
+        it.wait(lambda: asked(it) == b"first")

@@ -191,6 +191,7 @@ fn obey(worker: &Rc<Worker>, listeners: &mut Listeners, command: Command) {
                     running.sockets = Arc::default();
                 }
             }
+            listeners.tell_addresses(worker);
         }
         Command::FlushLogs(done) => {
             worker.logs.borrow_mut().flush();
@@ -281,12 +282,16 @@ impl Listeners {
         self.tell_addresses(worker);
     }
 
-    /// Connections may be handed to a listener by its address.
+    /// Connections may be handed to a listener by its address, unless it was stopped.
     fn tell_addresses(&self, worker: &Worker) {
         let mut by_address = worker.by_address.borrow_mut();
         by_address.clear();
         for running in self.running.values() {
-            let listener = &running.present.borrow().shared;
+            let present = running.present.borrow();
+            if present.draining_since.get().is_some() {
+                continue;
+            }
+            let listener = &present.shared;
             for address in &listener.addresses {
                 let Address::Ip(address) = address else { continue };
                 by_address.insert(*address, running.present.clone());
