@@ -15,6 +15,7 @@ from tests.e2e.tls import (
     connect_tls,
     edge,
     host_and_port,
+    secured,
     ssl_stat,
     tls_of,
     trusting,
@@ -147,3 +148,21 @@ def test_many_requests_in_one_record_and_one_in_many(tmp_path: Path, version: st
             wire.send(bytes([byte]))
         for _ in range(3):
             assert wire.response().body == b"/7hello"
+
+
+@both_versions
+def test_keys_are_logged_as_the_client_has_them(tmp_path: Path, version: str) -> None:
+    """Both ends write the same secrets, or whoever records the connection can't read it."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    context = client(version)
+    context.keylog_filename = str(theirs)
+    with (
+        edge(tmp_path, common={"key_log": {"path": str(ours)}}) as running,
+        secured(running.connect(), context) as wire,
+    ):
+        assert wire.get().status == 200
+        lines = {line for line in theirs.read_text().splitlines() if not line.startswith("#")}
+        kept = {line for line in lines if "EXPORTER" not in line}
+        assert kept
+        assert kept <= set(ours.read_text().splitlines())
+        assert ours.stat().st_mode & 0o777 == 0o600

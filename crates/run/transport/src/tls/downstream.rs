@@ -21,6 +21,7 @@ use rustls::sign::CertifiedKey;
 
 use super::current::Current;
 use super::facts;
+use super::key_log;
 use super::material::{self, Fetched, Secrets, fetched_key, fetched_keys, validation_secret};
 use super::parameters::{Parameters, Side};
 use super::select::Selection;
@@ -115,6 +116,9 @@ impl DownstreamTls {
         let mut config = config.with_cert_resolver(selection.clone());
         // The server's order, as Envoy's has it.
         config.ignore_client_order = !message.prefer_client_ciphers;
+        if let Some(log) = key_log::compile(common.key_log.as_ref(), faults) {
+            config.key_log = log;
+        }
         resumption(&mut config, message, (bound(asks, required), secrets), faults)?;
         let mut with_alpn = config.clone();
         with_alpn.alpn_protocols = material::protocols(&common.alpn_protocols);

@@ -7,6 +7,7 @@
 mod current;
 mod downstream;
 mod facts;
+mod key_log;
 mod material;
 mod parameters;
 mod reason;

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::current::Current;
 use super::downstream::{Expiry, certified_keys, expiries, validation};
+use super::key_log;
 use super::material::{Fetched, Secrets, fetched_keys, protocols as protocols_of};
 use super::parameters::{Parameters, Side};
 use super::select::Always;
@@ -138,6 +139,9 @@ impl UpstreamTls {
             config.alpn_protocols = protocols_of(&common.alpn_protocols);
             // A host that picks none, or one of its own, is taken all the same.
             config.check_selected_alpn = false;
+            if let Some(log) = key_log::compile(common.key_log.as_ref(), faults) {
+                config.key_log = log;
+            }
             config.resumption = resumption(sessions);
             let offering = |protocols: &[&[u8]]| {
                 let mut config = config.clone();
