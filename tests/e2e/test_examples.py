@@ -141,8 +141,9 @@ def test_the_page_on_tls_names_warnings_and_fields_that_exist() -> None:
     fields = set(re.findall(r"`([a-z0-9_]+)`", last))
     refused = {row.field for row in support.rows() if not row.works}
     works = {row.field for row in support.rows() if row.works and "tls.v3" in row.message}
-    assert fields - refused == {"trusted_ca"}
-    assert works & fields == {"trusted_ca"}
+    assert fields
+    assert fields <= refused
+    assert not works & fields
 
 
 def told(wire: Wire) -> None:

@@ -21,7 +21,15 @@ from tests.e2e.proxies import (
     manager,
     proxy,
 )
-from tests.e2e.tls import both_versions, certificate, serving_tls, tls_of, trusting, upstream
+from tests.e2e.tls import (
+    FOLDER,
+    both_versions,
+    certificate,
+    serving_tls,
+    tls_of,
+    trusting,
+    upstream,
+)
 from tests.e2e.wire import GET, OK, Address, Wire, answering, serving
 
 LOG = "%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n"
@@ -246,3 +254,18 @@ def test_requests_may_call_an_origin_by_any_number_of_names(tmp_path: Path) -> N
             assert client.response().status == 200
         assert running.stat("cluster.origin.upstream_cx_total") == 1050
         running.wait_stat("cluster.origin.upstream_cx_active", 50)
+
+
+@pytest.mark.parametrize(("ca", "status"), [("ca", 200), ("other-ca", 503)])
+def test_the_systems_certificates_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: str, status: int
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(FOLDER / f"{ca}.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    common = {"validation_context": {"system_root_certs": {}}}
+    with (
+        serving(serving_tls(answering())) as origin,
+        before(tmp_path, ("127.0.0.1", origin.port), common) as running,
+        running.connect() as client,
+    ):
+        assert client.get().status == status

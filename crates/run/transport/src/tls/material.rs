@@ -112,6 +112,19 @@ pub(super) fn certificates(
     }
 }
 
+/// Those that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` say where else to look). What isn't a
+/// certificate among them is passed over, as long as there is one.
+pub(super) fn system_certificates(faults: &mut Faults) -> Vec<CertificateDer<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut certificates = found.certs;
+    certificates.retain(|der| webpki::anchor_from_trusted_cert(der).is_ok());
+    if certificates.is_empty() {
+        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        faults.add_at("system_root_certs", "unreadable", format!("the system's: {why}"));
+    }
+    certificates
+}
+
 /// A certificate with its key; a pair that doesn't belong together is a fault.
 pub(super) fn certified_key(
     message: &TlsCertificate,

@@ -75,6 +75,7 @@ impl Validation {
         let pem = data_source::read(message.trusted_ca.as_ref(), "trusted_ca", faults);
         let trusted = match pem {
             Some(pem) => material::certificates(&pem, "trusted_ca", faults)?,
+            None if message.system_root_certs.is_some() => material::system_certificates(faults),
             None => Vec::new(),
         };
         let (anchors, anchors_valid) = anchors(&trusted, faults)?;
