@@ -65,23 +65,32 @@ impl RequestNames {
         (names.auto_sni || names.auto_san_validation).then_some(names)
     }
 
-    /// The DNS name or IP address by which a request means its host.
+    /// The DNS name or IP address by which a request means its host. Where a certificate must have it, a
+    /// request that says none means "", which no certificate has.
     pub fn of<'r>(&self, request: &'r RequestHead) -> Option<&'r str> {
         let told = self.header.as_ref().and_then(|header| request.headers.get(header));
         let told = told.filter(|told| !told.is_empty()).unwrap_or(request.authority());
-        let host = std::str::from_utf8(told).ok()?;
-        let host = match host.rsplit_once(':') {
-            // A bare IPv6 address has colons of its own.
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { return None }
-            }
-            _ => host,
-        };
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        // No host is asked for by its address, but its certificate may have it.
-        let tells = |name: &&str| self.auto_san_validation || name.parse::<IpAddr>().is_err();
-        Some(address.unwrap_or(host)).filter(|host| !host.is_empty()).filter(tells)
+        let name = host_of(told);
+        if self.auto_san_validation {
+            return Some(name.unwrap_or_default());
+        }
+        // No host is asked for by its address.
+        name.filter(|name| name.parse::<IpAddr>().is_err())
     }
+}
+
+/// An authority without its port, and without an IPv6 address's brackets.
+fn host_of(authority: &[u8]) -> Option<&str> {
+    let host = std::str::from_utf8(authority).ok()?;
+    let host = match host.rsplit_once(':') {
+        // A bare IPv6 address has colons of its own.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { return None }
+        }
+        _ => host,
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    Some(address.unwrap_or(host)).filter(|host| !host.is_empty())
 }
 
 impl Default for UpstreamHttp {
@@ -256,10 +265,11 @@ mod tests {
             assert_eq!(name(nobody, None), None, "{nobody}");
         }
         let names = RequestNames { auto_sni: true, auto_san_validation: true, header: None };
-        for authority in ["[::1]:80", "[::1]"] {
+        let checked = [("[::1]:80", "::1"), ("[::1]", "::1"), ("a:b", ""), ("", ""), (":80", "")];
+        for (authority, name) in checked {
             let mut request = RequestHead::default();
             request.headers.append(id::AUTHORITY, authority.as_bytes());
-            assert_eq!(names.of(&request), Some("::1"));
+            assert_eq!(names.of(&request), Some(name), "{authority}");
         }
     }
 }

@@ -206,18 +206,30 @@ fn named<'s>(
     found
 }
 
+/// The secret that `config` names, which must be a `kind`.
+fn named_as<'s, T>(
+    config: &SdsSecretConfig,
+    secrets: &'s dyn Secrets,
+    (kind, of): (&str, fn(&'s secret::Type) -> Option<&'s T>),
+    faults: &mut Faults,
+) -> Option<&'s T> {
+    let found = of(named(config, secrets, faults)?);
+    if found.is_none() {
+        faults.add_at("name", "wrong-secret", format!("that secret is no {kind}"));
+    }
+    found
+}
+
 pub(super) fn named_certificate<'s>(
     config: &SdsSecretConfig,
     secrets: &'s dyn Secrets,
     faults: &mut Faults,
 ) -> Option<&'s TlsCertificate> {
-    match named(config, secrets, faults)? {
-        secret::Type::TlsCertificate(certificate) => Some(certificate),
-        _ => {
-            faults.add_at("name", "wrong-secret", "that secret is no tls_certificate");
-            None
-        }
-    }
+    let of = |secret: &'s secret::Type| match secret {
+        secret::Type::TlsCertificate(found) => Some(found),
+        _ => None,
+    };
+    named_as(config, secrets, ("tls_certificate", of), faults)
 }
 
 pub(super) fn named_ticket_keys<'s>(
@@ -225,13 +237,11 @@ pub(super) fn named_ticket_keys<'s>(
     secrets: &'s dyn Secrets,
     faults: &mut Faults,
 ) -> Option<&'s TlsSessionTicketKeys> {
-    match named(config, secrets, faults)? {
-        secret::Type::SessionTicketKeys(keys) => Some(keys),
-        _ => {
-            faults.add_at("name", "wrong-secret", "that secret is no session_ticket_keys");
-            None
-        }
-    }
+    let of = |secret: &'s secret::Type| match secret {
+        secret::Type::SessionTicketKeys(found) => Some(found),
+        _ => None,
+    };
+    named_as(config, secrets, ("session_ticket_keys", of), faults)
 }
 
 pub(super) fn named_validation<'s>(
@@ -239,11 +249,9 @@ pub(super) fn named_validation<'s>(
     secrets: &'s dyn Secrets,
     faults: &mut Faults,
 ) -> Option<&'s CertificateValidationContext> {
-    match named(config, secrets, faults)? {
-        secret::Type::ValidationContext(context) => Some(context),
-        _ => {
-            faults.add_at("name", "wrong-secret", "that secret is no validation_context");
-            None
-        }
-    }
+    let of = |secret: &'s secret::Type| match secret {
+        secret::Type::ValidationContext(found) => Some(found),
+        _ => None,
+    };
+    named_as(config, secrets, ("validation_context", of), faults)
 }

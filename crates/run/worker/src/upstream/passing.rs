@@ -29,7 +29,7 @@ pub(super) struct Passing {
 
 struct Known {
     host: Rc<WorkerHost>,
-    last_used: Option<Moment>,
+    unused_since: Option<Moment>,
 }
 
 impl Passing {
@@ -57,7 +57,7 @@ impl Passing {
         address.set_port(self.how.port.unwrap_or(address.port()));
         let mut hosts = self.hosts.borrow_mut();
         if let Some(known) = hosts.get_mut(&address) {
-            known.last_used = None;
+            known.unused_since = None;
             return Some(known.host.clone());
         }
         if hosts.len() >= MAX_HOSTS {
@@ -67,7 +67,7 @@ impl Passing {
             return None;
         }
         let host = Rc::new(self.host(address));
-        hosts.insert(address, Known { host: host.clone(), last_used: None });
+        hosts.insert(address, Known { host: host.clone(), unused_since: None });
         Some(host)
     }
 
@@ -99,10 +99,10 @@ impl Passing {
         self.hosts.borrow_mut().retain(|_, known| {
             known.host.sweep(now, cluster);
             if !known.host.is_unused() {
-                known.last_used = None;
+                known.unused_since = None;
                 return true;
             }
-            let since = *known.last_used.get_or_insert(now);
+            let since = *known.unused_since.get_or_insert(now);
             now.since(since) < self.how.cleanup_interval
         });
     }
