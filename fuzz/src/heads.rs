@@ -193,7 +193,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     Config::compile(&message, &Node::default(), &|_, _| None, &mut Faults::new())
 });
 
-static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
+pub(crate) static CONNECTION: LazyLock<Connection> = LazyLock::new(|| Connection {
     id: 1,
     remote_ip: "".into(),
     direct_remote: Address::Ip((Ipv4Addr::new(203, 0, 113, 5), 4321).into()),

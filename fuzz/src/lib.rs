@@ -6,10 +6,12 @@
 mod arrivals;
 mod configured;
 mod heads;
+mod transcoded;
 
 pub use arrivals::arrival;
 pub use configured::{expression, substitution};
 pub use heads::{accepted, body, request, response};
+pub use transcoded::transcoded;
 
 /// A property, its name and texts to begin with.
 pub struct Property {
@@ -74,6 +76,17 @@ pub const PROPERTIES: &[Property] = &[
             "\x16\x03\x01\0\x34\x01\0\0\x30\x03\x0312345678901234567890123456789012\0\0\x02\x13\x01\x01\0\0\x05\0\0\0\x01a",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             "GET /a HTTP/1.0\r\n",
+        ],
+    },
+    Property {
+        name: "transcoded",
+        holds: transcoded,
+        seeds: &[
+            "PUT /shelves/7?theme=a%20b&genre=2\n{\"tags\":[\"x\"],\"place\":{\"floor\":\"3\"},\"counts\":{\"a\":1}}",
+            "POST /shelves/1/books\n[{\"title\":\"a]\"} , {\"shelf\":2}]",
+            "POST /chat\n\0\0\0\0\x03\n\x01b\0\0\0\0\0",
+            "GET /v1/rooms/%2F/shelves/x//y\n\0\0\0\0\x02\x08\x07",
+            "POST /files/a\nraw \x7f bytes",
         ],
     },
     Property {

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from .content import CaseError, CaseLoader
+from .grpc import transcoder
 from .raw import TALKS
 from .script import check_step
 from .tls import check_tls
@@ -29,6 +30,7 @@ CONFIG_KEYS = {
     "hcm", "route_config", "virtual_hosts", "routes", "cluster", "clusters", "listener",
     "router", "access_log", "bootstrap", "full", "tls", "chains", "default_chain", "tls_inspector",
     "tcp", "network_filters", "proxy_protocol", "original_dst", "listeners",
+    "transcoder",
 }  # fmt: skip
 COMPARE_KEYS = {"stats", "admin", "admin_status", "mask", "skip"}
 MUST_KEYS = {"statuses", "client_end", "origin_requests", "origin_lacks", "origin_has",
@@ -43,6 +45,7 @@ STAT_GROUPS = {
         )),
     ],
 }  # fmt: skip
+TRAILERS = {"explicit_http_config": {"http_protocol_options": {"enable_trailers": True}}}
 CLUSTER_TYPES = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -174,6 +177,9 @@ def bootstrap(case: Case) -> dict[str, Any]:
     hcm["http_filters"][0]["typed_config"] = merge(
         hcm["http_filters"][0]["typed_config"], config.get("router", {})
     )
+    if "transcoder" in config:
+        hcm["http_filters"].insert(0, transcoder(config["transcoder"]))
+        config = merge({"cluster": {"http_options": TRAILERS}}, config)
     write_log(hcm, config.get("access_log"))
     manager["typed_config"] = merge(hcm, config.get("hcm", {}))
     more = config.get("listeners", [])

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from . import grpc
+
 
 class CaseError(ValueError):
     """A case file says something that the harness does not understand."""
@@ -68,7 +70,8 @@ def _piece(piece: Mapping[str, Any]) -> bytes:
     if set(piece) == {"raw"}:
         return _plain(piece["raw"])
     if set(piece) == {"chunk"}:
-        data = to_bytes({"raw": piece["chunk"]})
+        inner = piece["chunk"]
+        data = to_bytes({"raw": inner} if isinstance(inner, str) else inner)
         return b"%x\r\n%s\r\n" % (len(data), data)
     if set(piece) == {"hex"}:
         return bytes.fromhex(piece["hex"])
@@ -76,7 +79,9 @@ def _piece(piece: Mapping[str, Any]) -> bytes:
         return _plain(piece["repeat"]) * int(piece["times"])
     if set(piece) == {"proxy_v2"}:
         return _proxy_v2(**piece["proxy_v2"])
-    known = "raw, chunk, hex, repeat+times, proxy_v2"
+    if set(piece) == {"grpc"}:
+        return grpc.frame(piece["grpc"])
+    known = "raw, chunk, hex, repeat+times, proxy_v2, grpc"
     raise CaseError(f"unknown piece {dict(piece)!r}; known: {known}")
 
 

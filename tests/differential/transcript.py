@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from . import grpc
 from .client import Connection, request_methods
 from .framing import Incomplete, Kind, Message, parse, parse_fields, read_chunked, split_lines
 from .hello import shown_in_clear
 from .normalise import Normaliser
 from .origin import Origin, Upstream
 
-SHOWN_BODY = 400
+SHOWN_BODY = 1000
 LARGE = 100_000  # nothing is masked in what is longer: that would take seconds
 
 
@@ -52,7 +53,8 @@ def show_message(message: Message, masks: Normaliser) -> list[str]:
     """Start line, headers, body with its framing, trailers."""
     lines = [masks.text(message.start_line), *masks.headers(message.headers)]
     if message.framing != "none" or message.body:
-        lines.append(f"  body ({message.framing}): {show_bytes(message.body, masks)}")
+        body = grpc.told(message.start_line, message.body) or show_bytes(message.body, masks)
+        lines.append(f"  body ({message.framing}): {body}")
     lines += [f"  trailer {line}" for line in masks.headers(message.trailers)]
     return [_cut(line) for line in lines]
 

@@ -15,7 +15,7 @@ use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_stats::{Group, Registry, Shard};
 use dragoman_types::{Connection, Faults, LocalReply, RequestHead, ResponseHead, StreamInfo};
 
-pub use stream::{Hold, StreamFilter, Streams};
+pub use stream::{Broken, Hold, StreamFilter, Streams};
 
 /// What surrounds a request.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +50,16 @@ pub trait HttpFilter: Send + Sync + Debug {
 
     /// The filter's own part in the request, asked for after [`HttpFilter::request`]; it may change the
     /// head too. Default: none, which costs nothing.
+    ///
+    /// # Errors
+    /// As [`HttpFilter::request`].
     fn stream(
         &self,
         request: &mut RequestHead,
         around: &Surroundings<'_>,
-    ) -> Option<Box<dyn StreamFilter>> {
+    ) -> Result<Option<Box<dyn StreamFilter>>, LocalReply> {
         let _ = (request, around);
-        None
+        Ok(None)
     }
 
     /// When the response's head is about to be written, the last filter first; for local replies
@@ -117,7 +120,7 @@ impl Chain {
     ) -> Result<(), LocalReply> {
         for (place, filter) in self.0.iter().enumerate() {
             filter.request(request, info, around)?;
-            if let Some(stream) = filter.stream(request, around) {
+            if let Some(stream) = filter.stream(request, around)? {
                 streams.add(place, stream);
             }
         }
@@ -142,7 +145,7 @@ impl Chain {
         for (place, filter) in self.0.iter().enumerate().rev() {
             filter.response(response, request, around);
             let hold = streams.of(place).map(|stream| stream.response(response, bare));
-            if let Some(hold @ (Hold::Body(_) | Hold::All(_))) = hold {
+            if let Some(hold) = hold.filter(|hold| *hold != Hold::Nothing) {
                 streams.hold(place);
                 held = hold;
             }

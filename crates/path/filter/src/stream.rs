@@ -11,6 +11,11 @@ pub trait StreamFilter: Debug {
         false
     }
 
+    /// Whether the request is another now, so that another route may be its.
+    fn reroutes(&self) -> bool {
+        false
+    }
+
     /// A piece of the request's body; what goes on is added to `out`. Default: all of it.
     ///
     /// # Errors
@@ -35,32 +40,62 @@ pub trait StreamFilter: Debug {
         Hold::Nothing
     }
 
+    /// The first bytes of a response that waited for them went through, or its end.
+    fn response_started(&mut self, response: &mut ResponseHead) {
+        let _ = response;
+    }
+
     /// The whole body of a response that was held; it and the head may still be changed.
+    ///
+    /// # Errors
+    /// The answer in its stead.
     fn response_whole(
         &mut self,
         response: &mut ResponseHead,
         body: &mut Vec<u8>,
         trailers: &Headers,
-    ) {
+    ) -> Result<(), LocalReply> {
         let _ = (response, body, trailers);
+        Ok(())
+    }
+
+    /// The answer instead of a response of which all was to be kept, and that was longer.
+    fn response_too_large(&mut self) -> LocalReply {
+        LocalReply::new(500, "response_payload_too_large")
+            .body("Internal Server Error")
+            .cause("the response is longer than what a filter keeps of it")
     }
 
     /// As [`StreamFilter::request_data`].
-    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// The response, which has begun, can't go on.
+    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         out.extend_from_slice(piece);
+        Ok(())
     }
 
     /// As [`StreamFilter::request_end`].
-    fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// As [`StreamFilter::response_data`].
+    fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) -> Result<(), Broken> {
         let _ = (trailers, out);
+        Ok(())
     }
 }
+
+/// Why a filter ends a response that has begun: `%RESPONSE_CODE_DETAILS%`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken(pub &'static str);
 
 /// Whether a response's head waits for its body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Hold {
     #[default]
     Nothing,
+    /// For its first bytes, which go through the filters before it: [`StreamFilter::response_started`].
+    Start,
     /// The first so many bytes of it are kept for [`StreamFilter::response_whole`], the rest is dropped.
     Body(usize),
     /// All of it is kept for [`StreamFilter::response_whole`], its trailers too; one that has more bytes is none
@@ -93,6 +128,11 @@ impl Streams {
         self.all.iter().any(|(_, stream)| stream.makes_body())
     }
 
+    /// Whether the request is to be routed again.
+    pub fn reroutes(&self) -> bool {
+        self.all.iter().any(|(_, stream)| stream.reroutes())
+    }
+
     /// The part of the filter at `place` in the chain.
     pub(crate) fn of(&mut self, place: usize) -> Option<&mut Box<dyn StreamFilter>> {
         self.all.iter_mut().find(|(at, _)| *at == place).map(|(_, stream)| stream)
@@ -102,18 +142,45 @@ impl Streams {
         self.holder = Some(place);
     }
 
-    /// Hands a held response's body to who holds it.
+    /// A response's body that is here as a whole through all parts, the last one first; who holds the
+    /// response gets it at its place.
+    ///
+    /// # Errors
+    /// The answer in its stead.
     pub fn response_whole(
         &mut self,
         response: &mut ResponseHead,
         body: &mut Vec<u8>,
-        trailers: &Headers,
-    ) {
-        if let Some(place) = self.holder.take()
-            && let Some(stream) = self.of(place)
-        {
-            stream.response_whole(response, body, trailers);
+        trailers: &mut Headers,
+    ) -> Result<(), LocalReply> {
+        let place = self.holder.take();
+        let held = self.all.iter().position(|(at, _)| Some(*at) == place);
+        for at in (0..self.all.len()).rev() {
+            let stream = &mut self.all[at].1;
+            if held == Some(at) {
+                stream.response_whole(response, body, trailers)?;
+                continue;
+            }
+            let mut out = Vec::with_capacity(body.len());
+            let passed = stream.response_data(body, &mut out);
+            let passed = passed.and_then(|()| stream.response_end(trailers, &mut out));
+            passed.map_err(|Broken(details)| LocalReply::new(502, details))?;
+            *body = out;
         }
+        Ok(())
+    }
+
+    /// Lets who holds the response change its head, now that the first bytes went through.
+    pub fn response_started(&mut self, response: &mut ResponseHead) {
+        if let Some(stream) = self.holder.take().and_then(|place| self.of(place)) {
+            stream.response_started(response);
+        }
+    }
+
+    /// The answer instead of a held response that was too long.
+    pub fn response_too_large(&mut self) -> Option<LocalReply> {
+        let holder = self.holder.take().and_then(|place| self.of(place));
+        holder.map(|stream| stream.response_too_large())
     }
 
     /// A piece of the request's body through all parts, the first one first.
@@ -164,32 +231,44 @@ impl Streams {
     }
 
     /// A piece of the response's body through all parts, the last one first.
-    pub fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        self.response_from(self.all.len(), piece, out);
+    ///
+    /// # Errors
+    /// It can't go on.
+    pub fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        self.response_from(self.all.len(), piece, out)
     }
 
     /// The response's body is over.
-    pub fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// It can't end well.
+    pub fn response_end(
+        &mut self,
+        trailers: &mut Headers,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
         for at in (0..self.all.len()).rev() {
             let mut last = Vec::new();
-            self.all[at].1.response_end(trailers, &mut last);
+            self.all[at].1.response_end(trailers, &mut last)?;
             if !last.is_empty() {
-                self.response_from(at, &last, out);
+                self.response_from(at, &last, out)?;
             }
         }
+        Ok(())
     }
 
-    fn response_from(&mut self, end: usize, piece: &[u8], out: &mut Vec<u8>) {
+    fn response_from(&mut self, end: usize, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         let [mut taken, mut given] = std::mem::take(&mut self.between);
         taken.clear();
         taken.extend_from_slice(piece);
         for (_, stream) in self.all[..end].iter_mut().rev() {
             given.clear();
-            stream.response_data(&taken, &mut given);
+            stream.response_data(&taken, &mut given)?;
             std::mem::swap(&mut taken, &mut given);
         }
         out.extend_from_slice(&taken);
         self.between = [taken, given];
+        Ok(())
     }
 }
 
@@ -211,12 +290,14 @@ mod tests {
             out.push(self.0);
             Ok(())
         }
-        fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
             out.push(self.0);
             out.extend_from_slice(piece);
+            Ok(())
         }
-        fn response_end(&mut self, _: &mut Headers, out: &mut Vec<u8>) {
+        fn response_end(&mut self, _: &mut Headers, out: &mut Vec<u8>) -> Result<(), Broken> {
             out.push(self.0);
+            Ok(())
         }
     }
 
@@ -233,10 +314,10 @@ mod tests {
         streams.request_end(&mut trailers, &mut out).expect("no answer");
         assert_eq!(out, b"cbacbc");
         out.clear();
-        streams.response_data(b"1", &mut out);
+        streams.response_data(b"1", &mut out).expect("it goes on");
         assert_eq!(out, b"abc1");
         out.clear();
-        streams.response_end(&mut trailers, &mut out);
+        streams.response_end(&mut trailers, &mut out).expect("it ends well");
         assert_eq!(out, b"abcaba");
         assert!(streams.request_data(b"bad", &mut out).is_err());
     }

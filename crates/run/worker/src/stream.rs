@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use dragoman_codec::h1::ParseError;
+use dragoman_filter::Broken;
 use dragoman_types::Headers;
 use h2::Reason;
 
@@ -27,6 +28,8 @@ pub(crate) enum StreamError {
     Unsayable,
     /// A filter of the body has an answer of its own.
     Answered,
+    /// A filter of the body can't go on with it.
+    Broken(Broken),
 }
 
 impl StreamError {
@@ -43,6 +46,12 @@ impl StreamError {
             Some(_) if error.is_library() => StreamError::Http2,
             _ => StreamError::Closed,
         }
+    }
+}
+
+impl From<Broken> for StreamError {
+    fn from(broken: Broken) -> Self {
+        StreamError::Broken(broken)
     }
 }
 

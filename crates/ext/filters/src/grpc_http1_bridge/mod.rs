@@ -38,12 +38,12 @@ impl HttpFilter for Bridge {
         &self,
         request: &mut RequestHead,
         _: &Surroundings<'_>,
-    ) -> Option<Box<dyn StreamFilter>> {
+    ) -> Result<Option<Box<dyn StreamFilter>>, LocalReply> {
         let headers = &mut request.headers;
         let is_protobuf = headers.get(id::CONTENT_TYPE).is_some_and(|kind| kind == PROTOBUF);
         let upgraded = self.upgrades && is_protobuf;
         if !upgraded && (!is_grpc(headers) || request.version == Version::Http2) {
-            return None;
+            return Ok(None);
         }
         let mut message = None;
         if upgraded {
@@ -58,7 +58,7 @@ impl HttpFilter for Bridge {
             let path = request.headers.get(id::PATH).unwrap_or_default()[..at].to_vec();
             request.headers.set(id::PATH, &path);
         }
-        Some(Box::new(Call { unframes: upgraded, message }))
+        Ok(Some(Box::new(Call { unframes: upgraded, message })))
     }
 }
 
@@ -131,7 +131,7 @@ impl StreamFilter for Call {
         response: &mut ResponseHead,
         body: &mut Vec<u8>,
         trailers: &Headers,
-    ) {
+    ) -> Result<(), LocalReply> {
         if let Some(status) = trailers.get(id::GRPC_STATUS) {
             if status != b"0" {
                 response.status = 503;
@@ -144,6 +144,7 @@ impl StreamFilter for Call {
         if self.unframes && is_grpc(&response.headers) {
             body.drain(..body.len().min(FRAME_HEAD));
         }
+        Ok(())
     }
 }
 

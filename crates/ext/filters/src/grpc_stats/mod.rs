@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dragoman_filter::{Hold, HttpFilter, Means, StreamFilter, Surroundings};
+use dragoman_filter::{Broken, Hold, HttpFilter, Means, StreamFilter, Surroundings};
 use dragoman_proto::pb::envoy::extensions::filters::http::grpc_stats::v3::{
     FilterConfig, filter_config::PerMethodStatSpecifier,
 };
@@ -72,11 +72,11 @@ impl HttpFilter for GrpcStats {
         &self,
         request: &mut RequestHead,
         around: &Surroundings<'_>,
-    ) -> Option<Box<dyn StreamFilter>> {
+    ) -> Result<Option<Box<dyn StreamFilter>>, LocalReply> {
         if !is_grpc(&request.headers) || around.cluster.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let named = grpc::method(request)?;
+        let Some(named) = grpc::method(request) else { return Ok(None) };
         let apart = Some(named).filter(|(service, method)| self.apart.has(service, method));
         let prefix = match apart {
             Some((service, method)) if self.replace_dots => {
@@ -84,14 +84,14 @@ impl HttpFilter for GrpcStats {
             }
             other => grpc::prefix(around, "grpc", other),
         };
-        Some(Box::new(Call {
+        Ok(Some(Box::new(Call {
             stats: self.stats.clone(),
             worker: around.worker,
             prefix,
             request: Messages::default(),
             response: Messages::default(),
             is_answered: false,
-        }))
+        })))
     }
 }
 
@@ -137,15 +137,17 @@ impl StreamFilter for Call {
         Hold::Nothing
     }
 
-    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         if self.is_answered {
             let messages = self.response.count(piece);
             self.counted("response_message_count", messages);
         }
         out.extend_from_slice(piece);
+        Ok(())
     }
 
-    fn response_end(&mut self, trailers: &mut Headers, _: &mut Vec<u8>) {
+    fn response_end(&mut self, trailers: &mut Headers, _: &mut Vec<u8>) -> Result<(), Broken> {
         self.ended(trailers);
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ mod text;
 
 use std::sync::Arc;
 
-use dragoman_filter::{Hold, HttpFilter, Means, StreamFilter, Surroundings};
+use dragoman_filter::{Broken, Hold, HttpFilter, Means, StreamFilter, Surroundings};
 use dragoman_proto::pb::envoy::extensions::filters::http::grpc_web::v3::GrpcWeb as Message;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::unpack;
@@ -42,12 +42,12 @@ impl HttpFilter for GrpcWeb {
         &self,
         request: &mut RequestHead,
         around: &Surroundings<'_>,
-    ) -> Option<Box<dyn StreamFilter>> {
+    ) -> Result<Option<Box<dyn StreamFilter>>, LocalReply> {
         let headers = &mut request.headers;
-        let kind = headers.get(id::CONTENT_TYPE)?;
+        let Some(kind) = headers.get(id::CONTENT_TYPE) else { return Ok(None) };
         let decoder = TEXT.contains(&kind).then(Decoder::default);
         if decoder.is_none() && !BINARY.contains(&kind) {
-            return None;
+            return Ok(None);
         }
         let as_text = headers.get(id::ACCEPT).is_some_and(|accepted| TEXT.contains(&accepted));
         headers.remove(id::CONTENT_LENGTH);
@@ -57,14 +57,14 @@ impl HttpFilter for GrpcWeb {
         let named = grpc::method(request).filter(|_| !around.cluster.is_empty());
         let prefix = named.map(|named| grpc::prefix(around, "grpc-web", Some(named)));
         let (stats, worker) = (self.stats.clone(), around.worker);
-        Some(Box::new(Call {
+        Ok(Some(Box::new(Call {
             stats,
             worker,
             prefix,
             decoder,
             as_text,
             messages: Messages::default(),
-        }))
+        })))
     }
 }
 
@@ -125,18 +125,25 @@ impl StreamFilter for Call {
         if was_grpc { Hold::Nothing } else { Hold::Body(MOST_MESSAGE) }
     }
 
-    fn response_whole(&mut self, response: &mut ResponseHead, body: &mut Vec<u8>, _: &Headers) {
+    fn response_whole(
+        &mut self,
+        response: &mut ResponseHead,
+        body: &mut Vec<u8>,
+        _: &Headers,
+    ) -> Result<(), LocalReply> {
         let headers = &mut response.headers;
         let mut message = Vec::with_capacity(body.len());
         body.iter().for_each(|byte| escape(*byte, &mut message));
         headers.set(id::GRPC_MESSAGE, &message);
         headers.set(id::GRPC_STATUS, status_of(response.status));
         body.clear();
+        Ok(())
     }
 
-    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    fn response_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         if !self.as_text {
-            return out.extend_from_slice(piece);
+            out.extend_from_slice(piece);
+            return Ok(());
         }
         // A text of its own for each message: nothing of it waits for the next.
         let mut left = piece;
@@ -145,12 +152,13 @@ impl StreamFilter for Call {
             text::encode(message, out);
             left = next;
         }
+        Ok(())
     }
 
-    fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) {
+    fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) -> Result<(), Broken> {
         self.ended(trailers);
         if trailers.is_empty() {
-            return;
+            return Ok(());
         }
         let mut frame = vec![TRAILERS, 0, 0, 0, 0];
         for (_, name, value) in trailers.iter() {
@@ -165,6 +173,7 @@ impl StreamFilter for Call {
             true => text::encode(&frame, out),
             false => out.extend_from_slice(&frame),
         }
+        Ok(())
     }
 }
 

@@ -58,14 +58,6 @@ impl Filtering {
         let Filtering { streams, response, .. } = self;
         Filtered { source, streams, passing: response, answer: None }
     }
-
-    /// A body that is here as a whole.
-    pub(super) fn whole_response(&mut self, body: &mut Vec<u8>) {
-        let mut out = Vec::with_capacity(body.len());
-        self.streams.response_data(body, &mut out);
-        self.streams.response_end(&mut Headers::new(), &mut out);
-        *body = out;
-    }
 }
 
 /// A source behind the filters.
@@ -73,37 +65,44 @@ pub(super) struct Filtered<'f, S> {
     source: &'f mut S,
     streams: &'f mut Streams,
     passing: &'f mut Passing,
-    /// Where a filter's answer goes; `None`: it's the response, to which nobody can answer.
+    /// Where a filter's answer goes; `None`: it's the response, which has begun.
     answer: Option<&'f mut Option<LocalReply>>,
 }
 
 impl<S: Source> Filtered<'_, S> {
     /// Takes what the source has: a piece, or its end.
-    fn take(&mut self, found: Body) -> Result<(), LocalReply> {
+    fn take(&mut self, found: Body) -> Result<(), StreamError> {
         let Filtered { source, streams, passing, answer } = self;
-        let is_request = answer.is_some();
+        let (trailers, out) = (&mut passing.trailers, &mut passing.out);
         if found == Body::End {
             passing.ended = true;
-            passing.trailers = source.trailers().cloned().unwrap_or_default();
-            return match is_request {
-                true => streams.request_end(&mut passing.trailers, &mut passing.out),
-                false => {
-                    streams.response_end(&mut passing.trailers, &mut passing.out);
-                    Ok(())
-                }
+            *trailers = source.trailers().cloned().unwrap_or_default();
+            return match answer {
+                Some(answer) => answered(answer, streams.request_end(trailers, out)),
+                None => Ok(streams.response_end(trailers, out)?),
             };
         }
         let data = source.data();
         let piece = &data[..data.len().min(PIECE)];
         let length = piece.len();
-        match is_request {
-            true => streams.request_data(piece, &mut passing.out)?,
-            false => streams.response_data(piece, &mut passing.out),
+        match answer {
+            Some(answer) => answered(answer, streams.request_data(piece, out))?,
+            None => streams.response_data(piece, out)?,
         }
         passing.taken += length as u64;
         source.consume(length);
         Ok(())
     }
+}
+
+fn answered(
+    answer: &mut Option<LocalReply>,
+    done: Result<(), LocalReply>,
+) -> Result<(), StreamError> {
+    done.map_err(|reply| {
+        *answer = Some(reply);
+        StreamError::Answered
+    })
 }
 
 impl<S: Source> Source for Filtered<'_, S> {
@@ -116,12 +115,7 @@ impl<S: Source> Source for Filtered<'_, S> {
                 return Poll::Ready(Ok(Body::End));
             }
             let found = ready!(self.source.poll_body(cx))?;
-            if let Err(reply) = self.take(found) {
-                if let Some(answer) = &mut self.answer {
-                    **answer = Some(reply);
-                }
-                return Poll::Ready(Err(StreamError::Answered));
-            }
+            self.take(found)?;
         }
     }
 

@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use dragoman_codec::Framing;
+use dragoman_codec::{Framing, Response};
 use dragoman_filter::{Hold, Streams, Surroundings};
-use dragoman_types::{Connection, Headers, id};
+use dragoman_types::{Connection, Headers, LocalReply, id};
 
 use super::filtered::{Filtering, framing};
 use super::leg::Failure;
@@ -72,27 +72,67 @@ impl Exchange<'_> {
     ) -> Result<(), Stop> {
         self.x.body.clear();
         self.collect(&mut leased, held).await?;
-        let trailers = leased.client().trailers().cloned().unwrap_or_default();
-        self.shape_whole(&trailers);
+        let mut trailers = leased.client().trailers().cloned().unwrap_or_default();
+        self.shape_whole(&mut trailers)?;
         self.respond_with_body().await;
         self.completed(leased);
         Ok(())
     }
 
+    /// A response whose head waits for the first bytes of its body.
+    pub(super) async fn pass_on_late(
+        &mut self,
+        mut leased: Leased,
+        response: Response,
+    ) -> Result<(), Stop> {
+        let mut woken = false;
+        let outcome = poll_fn(|cx| {
+            self.worker.clock.read_when_woken(&mut woken);
+            if let Err(failure) = self.poll_request(cx, leased.client()) {
+                return Poll::Ready(Err(failure));
+            }
+            let Some(filtering) = &mut self.filtering else { return Poll::Ready(Ok(())) };
+            match filtering.response(leased.client()).poll_body(cx) {
+                Poll::Ready(found) => {
+                    return Poll::Ready(found.map(|_| ()).map_err(Failure::Upstream));
+                }
+                Poll::Pending => {}
+            }
+            self.poll_patience(cx, None).map(|f| Err(f.unwrap_or(Failure::ClientGone)))
+        })
+        .await;
+        if let Err(failure) = outcome {
+            leased.fate = failure.fate();
+            return Err(self.stop_for(failure));
+        }
+        if let Some(filtering) = &mut self.filtering {
+            filtering.streams.response_started(&mut self.x.response);
+        }
+        self.pass_on(leased, response).await
+    }
+
     /// What the filters make of a body that is here as a whole, in `x.body`.
-    pub(super) fn shape_whole(&mut self, trailers: &Headers) {
-        let Some(filtering) = &mut self.filtering else { return };
+    ///
+    /// # Errors
+    /// A filter's answer in its stead.
+    pub(super) fn shape_whole(&mut self, trailers: &mut Headers) -> Result<(), LocalReply> {
+        let Some(filtering) = &mut self.filtering else { return Ok(()) };
         let (response, body) = (&mut self.x.response, &mut self.x.body);
-        filtering.streams.response_whole(response, body, trailers);
-        filtering.whole_response(body);
+        filtering.streams.response_whole(response, body, trailers)?;
         let mut digits = itoa::Buffer::new();
         response.headers.set(id::CONTENT_LENGTH, digits.format(body.len()).as_bytes());
+        Ok(())
+    }
+
+    /// The request is another since its filters saw it.
+    pub(super) fn is_rerouted(&self) -> bool {
+        self.filtering.as_ref().is_some_and(|filtering| filtering.streams.reroutes())
     }
 
     /// Reads the host's body into `x.body`, as far as it is kept.
     async fn collect(&mut self, leased: &mut Leased, held: Hold) -> Result<(), Stop> {
         let (limit, all) = match held {
-            Hold::Nothing => (0, false),
+            Hold::Nothing | Hold::Start => (0, false),
             Hold::Body(limit) => (limit, false),
             Hold::All(limit) => (limit, true),
         };

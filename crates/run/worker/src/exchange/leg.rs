@@ -378,6 +378,7 @@ impl Exchange<'_> {
             Failure::Upstream(StreamError::Http2 | StreamError::Unsayable) => {
                 replies::upstream_protocol("HTTP/2 doesn't allow what the host sent")
             }
+            Failure::Upstream(StreamError::Broken(broken)) => LocalReply::new(502, broken.0),
             Failure::Upstream(StreamError::Refused) => replies::reset_by_host("refused stream"),
             Failure::Upstream(StreamError::Reset) => replies::reset_by_host(""),
             Failure::Upstream(_) => replies::terminated(),
@@ -390,7 +391,9 @@ impl Exchange<'_> {
             }
             Failure::TooLarge => {
                 self.manager.stats.rs_too_large.inc();
-                replies::response_too_large()
+                let filtering = self.filtering.as_mut();
+                let answer = filtering.and_then(|f| f.streams.response_too_large());
+                answer.unwrap_or_else(|| LocalReply::new(500, "response_payload_too_large"))
             }
             Failure::Expired(which) => {
                 self.count_expired(which);
@@ -403,6 +406,7 @@ impl Exchange<'_> {
     /// The response can't be completed: only flags and the connection's end can say so.
     fn cut(&mut self, failure: Failure) -> Stop {
         let (flags, details) = match failure {
+            Failure::Upstream(StreamError::Broken(broken)) => (Flags::NONE, broken.0),
             Failure::Upstream(_) | Failure::Unasked => (
                 Flags::UPSTREAM_PROTOCOL_ERROR,
                 "upstream_reset_after_response_started{protocol_error}",

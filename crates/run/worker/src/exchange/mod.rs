@@ -191,9 +191,12 @@ impl<'a> Exchange<'a> {
         self.accept()?;
         // Routed before the filters run: what they answer is logged with its route, as in Envoy.
         let routes = self.find_routes(&snapshot);
-        let chosen = routes.as_deref().map(|routes| self.choose(routes, &snapshot));
-        // The filters, in their order; one may answer.
+        let mut chosen = routes.as_deref().map(|routes| self.choose(routes, &snapshot));
+        // The filters, in their order; one may answer, or make another request of it.
         self.filter_request()?;
+        if self.is_rerouted() {
+            chosen = routes.as_deref().map(|routes| self.choose_again(routes, &snapshot));
+        }
         self.manager.stats.rq_total.inc();
         let (Some(routes), Some(chosen)) = (routes.as_deref(), chosen) else {
             return Err(self.no_route("no route configuration has come yet"));
@@ -204,18 +207,17 @@ impl<'a> Exchange<'a> {
         let Some(cluster) = self.cluster.clone() else {
             return Err(self.no_cluster(forward, chosen.cluster));
         };
-        let entry = chosen.entry;
         self.check_upgrade(forward)?;
         // Timeouts are read from the request before the edits may hide them.
         self.plan_timeouts(forward, cluster.config());
         let limits = cluster.config().thresholds[forward.priority as usize];
         let _admitted = self.admit(&cluster, forward.priority, &limits)?;
-        self.edit_request(routes, route, entry);
+        self.edit_request(routes, route, chosen.entry);
         let host = self.pick(&cluster, forward)?;
         if self.upgraded.is_some() && self.is_connect() && forward.terminates_connect() {
             let leased = self.connect_raw(&cluster, host, forward.priority, &limits).await?;
             self.agree(&leased);
-            self.edit_response(routes, route, entry, true);
+            self.edit_response(routes, route, chosen.entry, true);
             return self.tunnel(leased).await;
         }
         let mut leased = self.connect(&cluster, host, forward.priority, &limits).await?;
@@ -226,12 +228,13 @@ impl<'a> Exchange<'a> {
                     self.answered(&leased);
                     self.decline(&mut leased);
                     let bare = self.is_bare(&response);
-                    let held = self.edit_response(routes, route, entry, bare);
+                    let held = self.edit_response(routes, route, chosen.entry, bare);
                     if self.switches() {
                         return self.tunnel(leased).await;
                     }
                     return match held {
                         Hold::Nothing => self.pass_on(leased, response).await,
+                        Hold::Start => self.pass_on_late(leased, response).await,
                         held => self.pass_on_whole(leased, held).await,
                     };
                 }
@@ -317,11 +320,18 @@ impl<'a> Exchange<'a> {
     }
 
     /// The response's head goes on to the client, then what is left of both bodies.
-    async fn pass_on(&mut self, mut leased: Leased, response: Response) -> Result<(), Stop> {
+    pub(super) async fn pass_on(
+        &mut self,
+        mut leased: Leased,
+        response: Response,
+    ) -> Result<(), Stop> {
         let context = self.response_context();
         let framing = match &self.filtering {
             None => response.framing,
-            Some(_) => filtered::framing(&self.x.response.headers, response.framing),
+            Some(_) => {
+                self.info.response_code = Some(self.x.response.status);
+                filtered::framing(&self.x.response.headers, response.framing)
+            }
         };
         self.close = self.server.respond(&mut self.x.response, framing, context);
         self.responded = true;

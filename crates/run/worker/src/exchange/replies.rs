@@ -149,13 +149,6 @@ pub(super) fn expired(which: Expired, request_complete: bool) -> LocalReply {
     }
 }
 
-/// A filter waits for the whole response, which is longer than what is kept.
-pub(super) fn response_too_large() -> LocalReply {
-    LocalReply::new(500, "response_payload_too_large")
-        .body("Internal Server Error")
-        .cause("the response is longer than what a filter keeps of it")
-}
-
 /// The head didn't come in time (`request_headers_timeout`).
 pub(crate) fn headers_timeout(limit: std::time::Duration) -> LocalReply {
     LocalReply::new(408, "request_header_timeout")

@@ -60,6 +60,16 @@ impl Exchange<'_> {
         chosen
     }
 
+    /// As [`Exchange::choose`], for the request that filters made of it.
+    pub(super) fn choose_again<'r>(
+        &mut self,
+        routes: &'r WorkerRoutes,
+        snapshot: &WorkerSnapshot,
+    ) -> Chosen<'r> {
+        (self.route, self.cluster) = (None, None);
+        self.choose(routes, snapshot)
+    }
+
     pub(super) fn find_route<'r>(&mut self, found: Found<'r>) -> Result<&'r Route, Stop> {
         match found {
             Found::Route(route, _) => Ok(route),
