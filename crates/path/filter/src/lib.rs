@@ -144,11 +144,7 @@ impl Chain {
         let mut held = Hold::Nothing;
         for (place, filter) in self.0.iter().enumerate().rev() {
             filter.response(response, request, around);
-            let hold = streams.of(place).map(|stream| stream.response(response, bare));
-            if let Some(hold) = hold.filter(|hold| *hold != Hold::Nothing) {
-                streams.hold(place);
-                held = hold;
-            }
+            held = held.and(streams.response(place, response, bare));
         }
         held
     }

@@ -103,12 +103,35 @@ pub enum Hold {
     All(usize),
 }
 
+impl Hold {
+    /// What is asked of a response of which two filters ask something: all of it weighs more than a part.
+    #[must_use]
+    pub fn and(self, other: Hold) -> Hold {
+        match (self, other) {
+            (Hold::All(one), Hold::All(other)) => Hold::All(one.min(other)),
+            (Hold::All(most), _) | (_, Hold::All(most)) => Hold::All(most),
+            (Hold::Body(one), Hold::Body(other)) => Hold::Body(one.max(other)),
+            (Hold::Body(most), _) | (_, Hold::Body(most)) => Hold::Body(most),
+            (Hold::Start, _) | (_, Hold::Start) => Hold::Start,
+            (Hold::Nothing, Hold::Nothing) => Hold::Nothing,
+        }
+    }
+}
+
+/// One filter's part.
+#[derive(Debug)]
+struct Part {
+    /// The filter's in its chain.
+    place: usize,
+    stream: Box<dyn StreamFilter>,
+    /// What it waits for.
+    hold: Hold,
+}
+
 /// The parts of all filters in one request, in the filters' order.
 #[derive(Debug, Default)]
 pub struct Streams {
-    all: Vec<(usize, Box<dyn StreamFilter>)>,
-    /// Who holds the response.
-    holder: Option<usize>,
+    all: Vec<Part>,
     /// Between one filter and the next.
     between: [Vec<u8>; 2],
 }
@@ -116,7 +139,7 @@ pub struct Streams {
 impl Streams {
     /// `place`: the filter's in its chain.
     pub(crate) fn add(&mut self, place: usize, stream: Box<dyn StreamFilter>) {
-        self.all.push((place, stream));
+        self.all.push(Part { place, stream, hold: Hold::Nothing });
     }
 
     pub fn is_empty(&self) -> bool {
@@ -125,25 +148,29 @@ impl Streams {
 
     /// Whether any makes a body for a request that has none.
     pub fn makes_body(&self) -> bool {
-        self.all.iter().any(|(_, stream)| stream.makes_body())
+        self.all.iter().any(|part| part.stream.makes_body())
     }
 
     /// Whether the request is to be routed again.
     pub fn reroutes(&self) -> bool {
-        self.all.iter().any(|(_, stream)| stream.reroutes())
+        self.all.iter().any(|part| part.stream.reroutes())
     }
 
-    /// The part of the filter at `place` in the chain.
-    pub(crate) fn of(&mut self, place: usize) -> Option<&mut Box<dyn StreamFilter>> {
-        self.all.iter_mut().find(|(at, _)| *at == place).map(|(_, stream)| stream)
+    /// Shows the response's head to the part of the filter at `place` in the chain.
+    pub(crate) fn response(
+        &mut self,
+        place: usize,
+        response: &mut ResponseHead,
+        bare: bool,
+    ) -> Hold {
+        let Some(part) = self.all.iter_mut().find(|part| part.place == place) else {
+            return Hold::Nothing;
+        };
+        part.hold = part.stream.response(response, bare);
+        part.hold
     }
 
-    pub(crate) fn hold(&mut self, place: usize) {
-        self.holder = Some(place);
-    }
-
-    /// A response's body that is here as a whole through all parts, the last one first; who holds the
-    /// response gets it at its place.
+    /// A response's body that is here as a whole through all parts, the last one first.
     ///
     /// # Errors
     /// The answer in its stead.
@@ -153,11 +180,8 @@ impl Streams {
         body: &mut Vec<u8>,
         trailers: &mut Headers,
     ) -> Result<(), LocalReply> {
-        let place = self.holder.take();
-        let held = self.all.iter().position(|(at, _)| Some(*at) == place);
-        for at in (0..self.all.len()).rev() {
-            let stream = &mut self.all[at].1;
-            if held == Some(at) {
+        for Part { stream, hold, .. } in self.all.iter_mut().rev() {
+            if matches!(hold, Hold::Body(_) | Hold::All(_)) {
                 stream.response_whole(response, body, trailers)?;
                 continue;
             }
@@ -165,22 +189,25 @@ impl Streams {
             let passed = stream.response_data(body, &mut out);
             let passed = passed.and_then(|()| stream.response_end(trailers, &mut out));
             passed.map_err(|Broken(details)| LocalReply::new(502, details))?;
+            if *hold == Hold::Start {
+                stream.response_started(response);
+            }
             *body = out;
         }
         Ok(())
     }
 
-    /// Lets who holds the response change its head, now that the first bytes went through.
+    /// Lets who waited for it change the response's head, now that the first bytes went through.
     pub fn response_started(&mut self, response: &mut ResponseHead) {
-        if let Some(stream) = self.holder.take().and_then(|place| self.of(place)) {
-            stream.response_started(response);
-        }
+        let waiting = self.all.iter_mut().rev().filter(|part| part.hold == Hold::Start);
+        waiting.for_each(|part| part.stream.response_started(response));
     }
 
     /// The answer instead of a held response that was too long.
     pub fn response_too_large(&mut self) -> Option<LocalReply> {
-        let holder = self.holder.take().and_then(|place| self.of(place));
-        holder.map(|stream| stream.response_too_large())
+        let wants_all = |part: &&mut Part| matches!(part.hold, Hold::All(_));
+        let part = self.all.iter_mut().rev().find(wants_all);
+        part.map(|part| part.stream.response_too_large())
     }
 
     /// A piece of the request's body through all parts, the first one first.
@@ -202,7 +229,7 @@ impl Streams {
     ) -> Result<(), LocalReply> {
         for at in 0..self.all.len() {
             let mut last = Vec::new();
-            self.all[at].1.request_end(trailers, &mut last)?;
+            self.all[at].stream.request_end(trailers, &mut last)?;
             // What one still gives is a piece to those behind it.
             if !last.is_empty() {
                 self.request_from(at + 1, &last, out)?;
@@ -220,7 +247,7 @@ impl Streams {
         let [mut taken, mut given] = std::mem::take(&mut self.between);
         taken.clear();
         taken.extend_from_slice(piece);
-        for (_, stream) in &mut self.all[first..] {
+        for Part { stream, .. } in &mut self.all[first..] {
             given.clear();
             stream.request_data(&taken, &mut given)?;
             std::mem::swap(&mut taken, &mut given);
@@ -249,7 +276,7 @@ impl Streams {
     ) -> Result<(), Broken> {
         for at in (0..self.all.len()).rev() {
             let mut last = Vec::new();
-            self.all[at].1.response_end(trailers, &mut last)?;
+            self.all[at].stream.response_end(trailers, &mut last)?;
             if !last.is_empty() {
                 self.response_from(at, &last, out)?;
             }
@@ -261,7 +288,7 @@ impl Streams {
         let [mut taken, mut given] = std::mem::take(&mut self.between);
         taken.clear();
         taken.extend_from_slice(piece);
-        for (_, stream) in self.all[..end].iter_mut().rev() {
+        for Part { stream, .. } in self.all[..end].iter_mut().rev() {
             given.clear();
             stream.response_data(&taken, &mut given)?;
             std::mem::swap(&mut taken, &mut given);
@@ -320,5 +347,39 @@ mod tests {
         streams.response_end(&mut trailers, &mut out).expect("it ends well");
         assert_eq!(out, b"abcaba");
         assert!(streams.request_data(b"bad", &mut out).is_err());
+    }
+
+    /// Keeps so much of a response, and writes its name behind it.
+    #[derive(Debug)]
+    struct Holds(u8, Hold);
+
+    impl StreamFilter for Holds {
+        fn response(&mut self, _: &mut ResponseHead, _: bool) -> Hold {
+            self.1
+        }
+        fn response_whole(
+            &mut self,
+            _: &mut ResponseHead,
+            body: &mut Vec<u8>,
+            _: &Headers,
+        ) -> Result<(), LocalReply> {
+            body.push(self.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_that_waits_for_a_response_gets_it() {
+        let mut streams = Streams::default();
+        streams.add(0, Box::new(Holds(b'a', Hold::Body(3))));
+        streams.add(1, Box::new(Marks(b'b')));
+        streams.add(2, Box::new(Holds(b'c', Hold::All(9))));
+        let mut head = ResponseHead::default();
+        let held = (0..3)
+            .fold(Hold::Nothing, |held, place| held.and(streams.response(place, &mut head, false)));
+        assert_eq!(held, Hold::All(9));
+        let (mut body, mut trailers) = (b"1".to_vec(), Headers::new());
+        streams.response_whole(&mut head, &mut body, &mut trailers).expect("no answer");
+        assert_eq!(body, b"b1cba");
     }
 }

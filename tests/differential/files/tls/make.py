@@ -32,6 +32,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 HERE = Path(__file__).resolve().parent
@@ -59,6 +60,25 @@ def subject(common_name: str, organization: str = "Dragoman") -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
+
+
+def every_part() -> x509.Name:
+    """A name of all kinds of parts, in texts of several kinds."""
+    parts = [
+        (NameOID.COUNTRY_NAME, "DE"), (NameOID.STATE_OR_PROVINCE_NAME, "BW"),
+        (NameOID.LOCALITY_NAME, "Ulm"), (NameOID.STREET_ADDRESS, "Hauptweg 1"),
+        (NameOID.POSTAL_CODE, "89073"), (NameOID.ORGANIZATION_NAME, "Dragoman"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Tests"), (NameOID.TITLE, "Dr"),
+        (NameOID.SURNAME, "Turm"), (NameOID.GIVEN_NAME, "Ada"), (NameOID.INITIALS, "AT"),
+        (NameOID.GENERATION_QUALIFIER, "II"), (NameOID.DN_QUALIFIER, "q"),
+        (NameOID.PSEUDONYM, "spire"), (NameOID.SERIAL_NUMBER, "77"), (NameOID.USER_ID, "ada"),
+        (NameOID.DOMAIN_COMPONENT, "example"), (NameOID.EMAIL_ADDRESS, "ada@example.com"),
+        (NameOID.BUSINESS_CATEGORY, "none"), (NameOID.ORGANIZATION_IDENTIFIER, "VAT-1"),
+        (NameOID.UNSTRUCTURED_NAME, "plain"), (NameOID.JURISDICTION_COUNTRY_NAME, "DE"),
+    ]  # fmt: skip
+    names = [x509.NameAttribute(oid, value) for oid, value in parts]
+    wide = x509.NameAttribute(NameOID.COMMON_NAME, "w\u00e4de", _ASN1Type.BMPString)
+    return x509.Name([*names, wide])
 
 
 def san(text: str) -> x509.GeneralName:
@@ -220,6 +240,7 @@ def refused(ca: Issued) -> dict[str, Issued]:
         "client-of-expired": leaf(name, sans, expired, client=True),
         "client-by-mute": leaf(name, sans, mute, client=True, chain=(mute.certificate,)),
         "client-crlf": leaf(lines, line_sans, ca, client=True),
+        "client-named": leaf(every_part(), sans, ca, client=True),
     }
 
 

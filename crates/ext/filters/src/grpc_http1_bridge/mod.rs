@@ -54,7 +54,8 @@ impl HttpFilter for Bridge {
             message = Some(length.map_or(Framing::Kept(Vec::new()), Framing::Announced));
         }
         let query = request.headers.get(id::PATH).and_then(|path| memchr::memchr(b'?', path));
-        if let Some(at) = query.filter(|_| self.ignores_query) {
+        let strips = self.ignores_query && request.version != Version::Http2;
+        if let Some(at) = query.filter(|_| strips) {
             let path = request.headers.get(id::PATH).unwrap_or_default()[..at].to_vec();
             request.headers.set(id::PATH, &path);
         }
@@ -88,6 +89,10 @@ fn frame_head(length: u32) -> [u8; FRAME_HEAD] {
 impl StreamFilter for Call {
     fn makes_body(&self) -> bool {
         self.message.is_some()
+    }
+
+    fn reroutes(&self) -> bool {
+        self.unframes
     }
 
     fn request_data(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), LocalReply> {

@@ -58,7 +58,12 @@ pub fn compile(
             .as_ref()
             .map(|rules| faults.field(field, |f| Rbac::compile(rules, SubjectKind::Connection, f)))
     };
-    let prefix = format!("{}rbac.", message.stat_prefix.replace(':', "_"));
+    // The dot is the prefix's own, or stands between.
+    let mut prefix = message.stat_prefix.replace(':', "_");
+    if !prefix.is_empty() && !prefix.ends_with('.') {
+        prefix.push('.');
+    }
+    prefix.push_str("rbac.");
     let shadow_prefix = match message.shadow_rules_stat_prefix.replace(':', "_") {
         none if none.is_empty() => prefix.clone(),
         shadow => format!("{prefix}{shadow}."),

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use dragoman_types::tls::Certificate;
-use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::subject::rfc2253;
 
 /// What `der` says, or what is wrong with it.
 pub(super) fn certificate(der: &[u8]) -> Result<Certificate, String> {
@@ -70,46 +71,10 @@ fn trim_zeros(number: &[u8]) -> &[u8] {
     &number[zeros.min(number.len().saturating_sub(1))..]
 }
 
-/// The name as RFC 2253 writes it: most specific part first.
-fn rfc2253(name: &X509Name<'_>) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for part in name.iter_rdn() {
-        let attributes = part.iter().map(|attribute| {
-            let kind = attribute.attr_type();
-            let kind =
-                oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_string(), str::to_owned);
-            format!("{kind}={}", escaped(attribute.as_str().unwrap_or_default()))
-        });
-        parts.push(attributes.collect::<Vec<_>>().join("+"));
-    }
-    parts.reverse();
-    parts.join(",")
-}
-
 /// A name that may stand in a field or a line. One with control bytes is nobody's name: it could end the
 /// field it's written into, and is as if it weren't there.
 fn harmless(name: &str) -> Option<Box<str>> {
     (!name.chars().any(char::is_control)).then(|| name.into())
-}
-
-/// RFC 2253 section 2.4; control bytes and what isn't ASCII as `\` and two digits, as OpenSSL does.
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let last = value.len().saturating_sub(1);
-    for (place, byte) in value.bytes().enumerate() {
-        if byte.is_ascii_control() || !byte.is_ascii() {
-            out.push_str(&format!("\\{byte:02X}"));
-            continue;
-        }
-        let special = matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';')
-            || (place == 0 && matches!(byte, b' ' | b'#'))
-            || (place == last && byte == b' ');
-        if special {
-            out.push('\\');
-        }
-        out.push(char::from(byte));
-    }
-    out
 }
 
 /// Whether a certificate may sign others: it says so, and doesn't take it back by its key's usage.
@@ -163,8 +128,6 @@ mod tests {
 
     #[test]
     fn names_end_no_field() {
-        assert_eq!(escaped("x\"\r\ny, z "), "x\\\"\\0D\\0Ay\\, z\\ ");
-        assert_eq!(escaped("#é"), "\\#\\C3\\A9");
         assert_eq!(harmless("a\r\nb"), None);
         assert_eq!(harmless("a.b").as_deref(), Some("a.b"));
     }

@@ -16,6 +16,7 @@ mod select;
 mod spiffe;
 mod stats;
 mod stream;
+mod subject;
 mod tickets;
 mod upstream;
 mod validation;

@@ -39,7 +39,7 @@ pub(super) struct Validation {
     anchors_valid: Vec<(i64, i64)>,
     /// The same as they were given: one of them may be the peer's own.
     trusted: Vec<CertificateDer<'static>>,
-    revoked: Vec<OwnedCertRevocationList>,
+    revoked: Vec<webpki::CertRevocationList<'static>>,
     only_leaf_revocation: bool,
     allow_expired: bool,
     accept_untrusted: bool,
@@ -98,7 +98,7 @@ impl Validation {
         Some(Validation {
             anchors,
             anchors_valid,
-            revoked,
+            revoked: revoked.into_iter().map(Into::into).collect(),
             only_leaf_revocation: message.only_verify_leaf_cert_crl,
             allow_expired: message.allow_expired_certificate,
             accept_untrusted: message.trust_chain_verification
@@ -231,8 +231,7 @@ impl Validation {
             };
         }
         let leaf = EndEntityCert::try_from(leaf).map_err(pki)?;
-        let lists: Vec<_> = self.revoked.iter().map(|list| list.clone().into()).collect();
-        let lists: Vec<&webpki::CertRevocationList<'_>> = lists.iter().collect();
+        let lists: Vec<_> = self.revoked.iter().collect();
         let depth = match self.only_leaf_revocation {
             true => RevocationCheckDepth::EndEntity,
             false => RevocationCheckDepth::Chain,

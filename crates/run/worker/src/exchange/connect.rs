@@ -90,7 +90,9 @@ impl Exchange<'_> {
                 self.opened(cluster.config(), host, priority, speaks).await?
             }
             Acquired::Wait(waiter) => {
-                cluster.cells.stats.upstream_cx_overflow.inc();
+                if !host.is_opening(priority) {
+                    cluster.cells.stats.upstream_cx_overflow.inc();
+                }
                 cluster.cells.stats.upstream_rq_pending_total.inc();
                 let pending = Pending::new(&host, priority);
                 let grant = self.patiently(waiter, None).await?.ok_or(Stop::Gone)?;
@@ -246,7 +248,8 @@ impl Exchange<'_> {
         let now = self.worker.clock.now();
         let of = (opening.priority, cluster);
         let channel = Channel::open(self.worker, stream, tls, &opening.host, of).await;
-        let share = channel.ok().and_then(|c| opening.host.opened(opening.priority, c));
+        let limits = &cluster.thresholds[opening.priority as usize];
+        let share = channel.ok().and_then(|c| opening.host.opened(opening.priority, c, limits));
         match share {
             Some(share) => {
                 let client = Client::Http2(Box::new(ClientStream::new(share)));

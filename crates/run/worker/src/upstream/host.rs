@@ -104,14 +104,18 @@ impl WorkerHost {
         if let Some(known) = meant.hosts.get(&*key) {
             return Some(known.clone());
         }
-        if meant.hosts.len() >= meant.most.max(MAX_NAMES) {
+        // Clients are limited by their listeners; what names they make up is not.
+        let most = match name.is_some() && header.is_empty() {
+            true => MAX_NAMES,
+            false => meant.most.max(MAX_NAMES),
+        };
+        if meant.hosts.len() >= most {
             // Their idle connections end.
             meant.hosts.retain(|_, host| host.is_busy());
             meant.most = 2 * meant.hosts.len();
-        }
-        // Clients are limited by their listeners; what names they make up is not.
-        if name.is_some() && header.is_empty() && meant.hosts.len() >= MAX_NAMES {
-            return None;
+            if meant.hosts.len() >= most {
+                return None;
+            }
         }
         let (stats, shards) = (self.stats.clone(), self.shards.clone());
         let mut host = WorkerHost::new(self.host.clone(), stats, shards, self.cluster.clone());
@@ -133,7 +137,8 @@ impl WorkerHost {
     pub(super) fn is_unused(self: &Rc<Self>) -> bool {
         let idle =
             |at: usize| self.pools[at].counts().0 == 0 && self.channels[at].borrow().is_empty();
-        !self.is_busy() && idle(0) && idle(1)
+        let meant = self.meant.borrow();
+        !self.is_busy() && idle(0) && idle(1) && meant.hosts.values().all(WorkerHost::is_unused)
     }
 
     pub(crate) fn pool(&self, priority: Priority) -> &Pool<h1::Client, Share> {
@@ -155,8 +160,7 @@ impl WorkerHost {
     ) -> Acquired<h1::Client, Share> {
         let room = || Room {
             // Who comes while a connection is opened that all can share waits for that one.
-            may_connect: self.opening[priority as usize].get() == 0
-                && self.has_room(priority, limits),
+            may_connect: !self.is_opening(priority) && self.has_room(priority, limits),
             may_wait: self.cluster.sum(priority, |load| &load.pending)
                 < u64::from(limits.max_pending_requests),
         };
@@ -166,7 +170,14 @@ impl WorkerHost {
             !stale && !client.wire.stream.has_news()
         };
         self.pool(priority).acquire(room, alive, |client| {
-            self.gone(priority, history(&client), Gone::Remote, now);
+            let how = match idle_limit.is_some_and(|t| now.since(client.last_used) >= t) {
+                true => {
+                    self.cluster.stats.upstream_cx_idle_timeout.inc();
+                    Gone::Local
+                }
+                false => Gone::Remote,
+            };
+            self.gone(priority, history(&client), how, now);
         })
     }
 
@@ -176,6 +187,11 @@ impl WorkerHost {
         opening.set(opening.get() + 1);
     }
 
+    /// A connection that several requests may share is being opened.
+    pub(crate) fn is_opening(&self, priority: Priority) -> bool {
+        self.opening[priority as usize].get() > 0
+    }
+
     /// Nobody waits for it any more, for it is open or never will be.
     pub(crate) fn end_channel(&self, priority: Priority) {
         let opening = &self.opening[priority as usize];
@@ -183,11 +199,20 @@ impl WorkerHost {
     }
 
     /// Takes an HTTP/2 connection in; who opened it gets the first place, those in line the next.
-    pub(crate) fn opened(&self, priority: Priority, channel: Rc<Channel>) -> Option<Share> {
+    pub(crate) fn opened(
+        &self,
+        priority: Priority,
+        channel: Rc<Channel>,
+        limits: &Thresholds,
+    ) -> Option<Share> {
         self.cluster.stats.upstream_cx_http2_total.inc();
         let first = channel.share();
         self.channels[priority as usize].borrow_mut().push(channel.clone());
         self.pool(priority).share(|| channel.share());
+        // Of those that it has no place for one opens the next connection, and so on.
+        let mut room =
+            self.opening[priority as usize].get() <= 1 && self.has_room(priority, limits);
+        self.pool(priority).spread(|| std::mem::take(&mut room));
         first
     }
 

@@ -96,10 +96,15 @@ impl WorkerCluster {
                 && old.entry.proxy_protocol == entry.proxy_protocol
         };
         let before = old.filter(same_transport).filter(same_names);
+        // Weight and health are the balancer's matter: a host is the same without them.
+        let known: FxHashMap<_, _> = before
+            .iter()
+            .flat_map(|old| &old.hosts)
+            .map(|host| ((&host.host.address, &*host.host.hostname), host))
+            .collect();
         let host = |(place, host): (usize, &Arc<Host>)| {
-            let kept = before.and_then(|old| old.hosts.iter().find(|h| h.host == *host));
-            if let Some(kept) = kept {
-                return kept.clone();
+            if let Some(kept) = known.get(&(&host.address, &*host.hostname)) {
+                return Rc::clone(kept);
             }
             let handle = &entry.host_stats[place];
             let shards = (0..workers).map(|i| handle.shard(i)).collect();
