@@ -62,9 +62,10 @@ class Service(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def serving_grpc() -> Iterator[tuple[int, Service]]:
+def serving_grpc(*options: tuple[str, int]) -> Iterator[tuple[int, Service]]:
+    """`options`: of the server, besides the usual ones."""
     service = Service()
-    server = grpc.server(futures.ThreadPoolExecutor(32), options=OPTIONS)
+    server = grpc.server(futures.ThreadPoolExecutor(32), options=[*OPTIONS, *options])
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -107,3 +107,19 @@ def test_local_replies_are_a_grpc_status(tmp_path: Path) -> None:
             with dialled(running) as channel, pytest.raises(grpc.RpcError) as failed:
                 channel.unary_unary(method)(b"", timeout=20)
             assert failed.value.code() == code
+
+
+def test_calls_beyond_a_new_connections_streams_open_more(tmp_path: Path) -> None:
+    with serving_grpc() as (port, service):
+        options = http2(max_concurrent_streams=1)
+        origin = cluster(port, typed_extension_protocol_options=options)
+        with (
+            proxy(tmp_path, bootstrap([listener(manager())], [origin])) as running,
+            dialled(running) as channel,
+        ):
+            hang = channel.unary_unary("/test/hang")
+            calls = [hang.future(b"", timeout=60) for _ in range(4)]
+            running.wait_stat("cluster.origin.upstream_cx_http2_total", 4)
+            assert running.stat("cluster.origin.upstream_cx_overflow") == 0
+            service.cancelled.set()
+            assert [call.result() for call in calls] == [b""] * 4

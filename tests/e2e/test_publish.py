@@ -94,6 +94,20 @@ def test_endpoints_are_replaced_alone() -> None:
             it.wait(lambda: client.get().body == b"new")
 
 
+def test_a_hosts_new_weight_costs_no_connection() -> None:
+    with serving(answers(b"ok")) as origin:
+        one, weighed = (cluster(origin.port) for _ in range(2))
+        weighed["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["load_balancing_weight"] = 7
+        loaded = load_bootstrap(None, json.dumps(bootstrap([], [weighed]))).require()
+        assignment = loaded.bootstrap.static_resources.clusters[0].load_assignment
+        with running(changes([listener(manager())], [one])) as it, it.connect() as client:
+            client.get()
+            done = it.engine.publish([("endpoints", "origin", assignment.SerializeToString())])
+            assert done.changes != []
+            client.get()
+            assert it.stat("cluster.origin.upstream_cx_total") == 1
+
+
 def test_what_is_published_again_stays_as_it_is() -> None:
     with serving(answers(b"ok")) as origin:
         first = changes([listener(manager())], [cluster(origin.port)])
