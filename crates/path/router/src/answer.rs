@@ -5,9 +5,9 @@ use dragoman_format::LogFormat;
 use dragoman_types::{Facts, Headers, LocalReply, RequestHead, StreamInfo, id};
 
 use crate::host::without_port;
-use crate::mutation::Scratch;
 use crate::path::PathMatcher;
 use crate::rewrite::PathRewrite;
+use dragoman_edits::Scratch;
 
 const DETAILS: &str = "direct_response";
 

@@ -12,10 +12,10 @@ use crate::condition::Conditions;
 use crate::forward::Named;
 use crate::host::HostIndex;
 use crate::index::PathIndex;
-use crate::mutation::{Mutations, Side};
 use crate::path::PathMatcher;
 use crate::route::{Action, RequireTls, Route, VirtualHost};
 use crate::table::{ClusterUse, RouteTable};
+use dragoman_edits::{Mutations, Side};
 
 /// Both sides' mutations of any level's message: (request, response).
 macro_rules! mutations {
@@ -23,12 +23,14 @@ macro_rules! mutations {
         (
             Mutations::compile(
                 Side::Request,
+                Side::Request.fields(),
                 &$message.request_headers_to_add,
                 &$message.request_headers_to_remove,
                 $faults,
             ),
             Mutations::compile(
                 Side::Response,
+                Side::Response.fields(),
                 &$message.response_headers_to_add,
                 &$message.response_headers_to_remove,
                 $faults,

@@ -3,10 +3,10 @@
 use dragoman_types::{Facts, LocalReply, RequestHead, ResponseHead};
 
 use crate::forward::{Forward, WeightedEntry};
-use crate::mutation::Scratch;
 use crate::rewrite::{HowToKeep, set_authority};
 use crate::route::{Action, Route};
 use crate::table::RouteTable;
+use dragoman_edits::Scratch;
 
 impl RouteTable {
     /// Edits a request that is forwarded: header fields (the drawn weighted cluster's first, then

@@ -5,8 +5,8 @@ use std::time::Duration;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Priority, RequestHead};
 
-use crate::mutation::Edits;
 use crate::rewrite::{HostRewrite, PathRewrite};
+use dragoman_edits::Edits;
 
 /// Forwards to a cluster.
 #[derive(Debug)]

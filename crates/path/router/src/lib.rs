@@ -12,7 +12,6 @@ mod edit;
 mod forward;
 mod host;
 mod index;
-mod mutation;
 mod path;
 mod rewrite;
 mod route;
@@ -21,7 +20,7 @@ mod table;
 mod texts;
 
 pub use answer::{Direct, Redirect, answer_require_tls};
+pub use dragoman_edits::Scratch;
 pub use forward::{Cluster, Forward, MaxStreamDuration, Target, Upgrade, WeightedEntry};
-pub use mutation::Scratch;
 pub use route::{Action, Route, VirtualHost};
 pub use table::{Asked, Certificate, ClusterUse, Found, RouteTable};

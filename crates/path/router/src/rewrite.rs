@@ -5,9 +5,9 @@ use dragoman_proto::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Facts, Faults, Headers, RequestHead, id};
 
-use crate::mutation::Scratch;
 use crate::path::{PathMatcher, split};
 use crate::substitution::Substitution;
+use dragoman_edits::Scratch;
 
 #[derive(Debug, Default)]
 pub(crate) enum PathRewrite {

@@ -6,8 +6,8 @@ use crate::answer::{Direct, Redirect};
 use crate::condition::Conditions;
 use crate::forward::{Forward, Target};
 use crate::index::PathIndex;
-use crate::mutation::Edits;
 use crate::path::PathMatcher;
+use dragoman_edits::Edits;
 
 #[derive(Debug)]
 pub struct Route {

@@ -7,9 +7,9 @@ use dragoman_types::{Headers, RequestHead, id};
 
 use crate::condition::Conditions;
 use crate::host::HostIndex;
-use crate::mutation::Edits;
 use crate::path::{query_of, split, without_parameters};
 use crate::route::{RequireTls, Route, VirtualHost};
+use dragoman_edits::Edits;
 
 /// A frozen `RouteConfiguration`.
 #[derive(Debug)]

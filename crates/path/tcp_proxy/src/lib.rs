@@ -1,6 +1,8 @@
 //! `envoy.filters.network.tcp_proxy`: which cluster a connection's bytes go to, and within which limits.
 //! Decides only. Source: `envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`.
 
+mod tunnel;
+
 use std::time::Duration;
 
 use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
@@ -8,6 +10,7 @@ use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
 };
 use dragoman_proto::{duration, u32_or};
 use dragoman_types::Faults;
+pub use tunnel::Tunnel;
 
 /// Nothing moved for so long: the end, unless another limit is set.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -22,6 +25,8 @@ pub struct Config {
     /// At least one.
     pub max_connect_attempts: u32,
     pub max_downstream_connection_duration: Option<Duration>,
+    /// `None`: bytes go to hosts as they are.
+    pub tunnel: Option<Tunnel>,
 }
 
 impl Config {
@@ -52,6 +57,9 @@ impl Config {
             idle_timeout: Some(idle).filter(|limit| !limit.is_zero()),
             max_connect_attempts: u32_or(message.max_connect_attempts.as_ref(), 1).max(1),
             max_downstream_connection_duration: longest.map(duration),
+            tunnel: message.tunneling_config.as_ref().map(|message| {
+                faults.field("tunneling_config", |faults| Tunnel::compile(message, faults))
+            }),
         })
     }
 

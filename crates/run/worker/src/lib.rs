@@ -6,6 +6,7 @@
 
 mod admit;
 mod client;
+mod connect;
 mod context;
 mod dial;
 mod downstream;

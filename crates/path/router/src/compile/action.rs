@@ -18,9 +18,9 @@ use crate::answer::{Direct, Redirect, RedirectPath};
 use crate::forward::{
     Choice, Forward, MaxStreamDuration, Rewrite, Upgrade, Weighted, WeightedEntry,
 };
-use crate::mutation::{Mutations, Side};
 use crate::rewrite::{HostRewrite, PathRewrite};
 use crate::substitution::Substitution;
+use dragoman_edits::{Mutations, Side};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 

@@ -443,7 +443,7 @@ impl Drop for Active<'_> {
 pub(crate) struct Admitted(Rc<crate::upstream::ClusterCells>, Priority);
 
 impl Admitted {
-    fn new(cluster: &WorkerCluster, priority: Priority) -> Admitted {
+    pub(crate) fn new(cluster: &WorkerCluster, priority: Priority) -> Admitted {
         cluster.cells.stats.upstream_rq_active.inc();
         cluster.cells.load(priority).requests.inc();
         Admitted(cluster.cells.clone(), priority)

@@ -1,5 +1,6 @@
 //! `envoy.filters.network.tcp_proxy`: a client's connection, one to a host, and bytes both ways.
 
+mod tunnel;
 mod upstream;
 
 use std::future::poll_fn;
@@ -15,6 +16,7 @@ use dragoman_tcp_proxy::Config;
 use dragoman_transport::Stream;
 use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
 
+use crate::connect::Waits;
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
 use crate::handshake::{Unsecured, pass_filters, pass_secured, shake_hands};
@@ -25,6 +27,7 @@ use crate::snapshot::TcpProxy;
 use crate::stats::TcpStats;
 use crate::upstream::{WorkerCluster, WorkerHost, describe};
 
+use tunnel::Tunnel;
 use upstream::{Counted, PRIORITY};
 
 /// A chain's tcp_proxy with this worker's cells.
@@ -97,8 +100,11 @@ impl Proxied {
         if let Err(refused) = passing.await {
             return self.turned_away(refused);
         }
-        let Some((host, counted)) = Box::pin(self.connect()).await else { return };
-        self.relay(client, input, host, counted).await;
+        match Box::pin(self.connect()).await {
+            Some(Link::Bytes(host, counted)) => self.relay(client, input, host, counted).await,
+            Some(Link::Tunnel(tunnel)) => Box::pin(self.relay_through(client, input, tunnel)).await,
+            None => {}
+        }
     }
 
     fn turned_away(&mut self, refused: Refused) {
@@ -138,10 +144,11 @@ impl Proxied {
     }
 
     /// A connection to a host of the cluster; several are tried if the configuration says so.
-    async fn connect(&mut self) -> Option<(Stream, Counted)> {
+    async fn connect(&mut self) -> Option<Link> {
         let worker = self.worker.clone();
         let snapshot = worker.snapshot();
-        let config = &self.proxy.shared.config;
+        let proxy = self.proxy.clone();
+        let config = proxy.config();
         let name = self.chosen.as_deref().unwrap_or_else(|| config.cluster(worker.random()));
         let Some(cluster) = snapshot.clusters.get(name).cloned() else {
             self.proxy.stats.downstream_cx_no_route.inc();
@@ -163,6 +170,17 @@ impl Proxied {
                 self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
                 return None;
             };
+            if config.tunnel.is_some() {
+                match self.try_tunnel(&cluster, &host).await {
+                    Tried::Connected(link) => return Some(link),
+                    Tried::Failed => others_first().await,
+                    Tried::TimeOver(limit) => {
+                        self.count_limit(limit);
+                        return None;
+                    }
+                }
+                continue;
+            }
             self.info.attempts += 1;
             let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
             if waiting >= u64::from(limits.max_pending_requests) {
@@ -172,7 +190,7 @@ impl Proxied {
                 continue;
             }
             match self.try_host(&cluster, &host).await {
-                Tried::Connected(stream, counted) => return Some((stream, counted)),
+                Tried::Connected(link) => return Some(link),
                 Tried::Failed => others_first().await,
                 Tried::TimeOver(limit) => {
                     self.count_limit(limit);
@@ -194,23 +212,7 @@ impl Proxied {
         let worker = self.worker.clone();
         let header = cluster.header(&self.connection);
         let dialling = dial(&worker, cluster.config(), tls, host, &header, Speaks::Anything);
-        let mut dialling = std::pin::pin!(dialling);
-        let accepted = self.connection.accepted_at;
-        let dialled = poll_fn(|cx| {
-            if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Some(dialled)));
-            }
-            // The connection's own limits hold while it waits for its host.
-            let (own, limit) = self.next_limit(accepted).unzip();
-            let first = own.into_iter().chain(until).min();
-            match (self.deadline.poll_at(cx, first), limit) {
-                (Poll::Pending, _) => Poll::Pending,
-                (Poll::Ready(()), Some(limit)) if own <= until => Poll::Ready(Err(limit)),
-                (Poll::Ready(()), _) => Poll::Ready(Ok(None)),
-            }
-        })
-        .await;
-        let dialled = match dialled {
+        let dialled = match self.wait(dialling, until).await {
             Ok(dialled) => dialled,
             Err(limit) => return Tried::TimeOver(limit),
         };
@@ -223,7 +225,7 @@ impl Proxied {
                 self.info.phases.upstream_connect_end = Some(now);
                 self.info.upstream_local = stream.local();
                 self.info.upstream_tls = tls.map(Into::into);
-                Tried::Connected(stream, counted)
+                Tried::Connected(Link::Bytes(stream, counted))
             }
             Some(Err(error)) => {
                 cluster.cells.count_handshake(Err(&error));
@@ -352,9 +354,53 @@ impl Proxied {
     }
 }
 
+/// The connection's own limits hold while it waits for its host.
+impl Waits for Proxied {
+    type Stop = Limit;
+
+    fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    fn info(&mut self) -> &mut StreamInfo {
+        &mut self.info
+    }
+
+    async fn wait<F: Future>(
+        &mut self,
+        future: F,
+        until: Option<Moment>,
+    ) -> Result<Option<F::Output>, Limit> {
+        let mut future = std::pin::pin!(future);
+        let accepted = self.connection.accepted_at;
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(Some(done)));
+            }
+            let (own, limit) = self.next_limit(accepted).unzip();
+            let first = own.into_iter().chain(until).min();
+            match (self.deadline.poll_at(cx, first), limit) {
+                (Poll::Pending, _) => Poll::Pending,
+                (Poll::Ready(()), Some(limit)) if until.is_none() || own <= until => {
+                    Poll::Ready(Err(limit))
+                }
+                (Poll::Ready(()), _) => Poll::Ready(Ok(None)),
+            }
+        })
+        .await
+    }
+}
+
+/// The way to a host.
+enum Link {
+    Bytes(Stream, Counted),
+    /// A request that its host agreed to.
+    Tunnel(Tunnel),
+}
+
 /// What became of an attempt to connect.
 enum Tried {
-    Connected(Stream, Counted),
+    Connected(Link),
     Failed,
     TimeOver(Limit),
 }

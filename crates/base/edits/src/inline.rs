@@ -2,14 +2,14 @@
 //! value is added (probed name by name); any other name gets a second field.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Side {
+pub enum Side {
     Request,
     Response,
 }
 
 impl Side {
-    /// The configuration's field names of what is added and removed on this side.
-    pub(crate) fn fields(self) -> (&'static str, &'static str) {
+    /// A route's field names of what is added and removed on this side.
+    pub fn fields(self) -> (&'static str, &'static str) {
         match self {
             Side::Request => ("request_headers_to_add", "request_headers_to_remove"),
             Side::Response => ("response_headers_to_add", "response_headers_to_remove"),

@@ -10,16 +10,17 @@ use dragoman_types::headers::HeaderName;
 use dragoman_types::{Facts, Faults, Headers, RequestHead, ResponseHead};
 use pb::header_value_option::HeaderAppendAction as Action;
 
-pub(crate) use crate::mutation::inline::Side;
-use crate::mutation::inline::is_joined;
-
 mod inline;
+
+pub use inline::Side;
+use inline::is_joined;
 
 /// What a worker lends to edits and takes back: keep one a worker, and set the time in `format`.
 #[derive(Debug)]
 pub struct Scratch {
     pub format: dragoman_format::Scratch,
-    pub(crate) bytes: Vec<u8>,
+    /// Working space, for whoever has the scratch.
+    pub bytes: Vec<u8>,
     /// (which addition, where its value ends in `bytes`).
     values: Vec<(usize, usize)>,
 }
@@ -31,10 +32,11 @@ impl Scratch {
 }
 
 /// One level's edits; mostly there are none, and then they take no room.
-pub(crate) type Edits = Option<Box<Mutations>>;
+pub type Edits = Option<Box<Mutations>>;
 
+/// A level's additions and removals.
 #[derive(Debug)]
-pub(crate) struct Mutations {
+pub struct Mutations {
     remove: Box<[HeaderName]>,
     add: Box<[Add]>,
 }
@@ -50,13 +52,14 @@ struct Add {
 }
 
 impl Mutations {
-    pub(crate) fn compile(
+    /// `fields`: the configuration's names of what is added and removed.
+    pub fn compile(
         side: Side,
+        (to_add, to_remove): (&str, &str),
         add: &[pb::HeaderValueOption],
         remove: &[String],
         faults: &mut Faults,
     ) -> Edits {
-        let (to_add, to_remove) = side.fields();
         let mut removals = Vec::new();
         for (place, name) in remove.iter().enumerate() {
             faults.item(to_remove, place, |faults| check_name(name, "removed", faults));
@@ -72,7 +75,7 @@ impl Mutations {
         Some(Box::new(Mutations { remove: removals.into(), add: additions.into() }))
     }
 
-    pub(crate) fn edit_request(
+    pub fn edit_request(
         &self,
         request: &mut RequestHead,
         facts: &Facts<'_>,
@@ -83,7 +86,7 @@ impl Mutations {
         self.put_into(&mut request.headers, scratch);
     }
 
-    pub(crate) fn edit_response(
+    pub fn edit_response(
         &self,
         response: &mut ResponseHead,
         facts: &Facts<'_>,

@@ -1,0 +1,89 @@
+"""tcp_proxy's bytes through CONNECT and over HTTP/2: two hops, and an origin behind the second."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.http2 import http2
+from tests.e2e.proxies import Config, Proxy, bootstrap, cluster, listener, manager, proxy
+from tests.e2e.wire import Wire, connect, serving
+
+TCP = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+
+
+def tunnelling() -> Config:
+    """A listener whose bytes go through a CONNECT to the cluster `hop`."""
+    tunnel = {"hostname": "origin.example:1"}
+    typed = {"@type": TCP, "stat_prefix": "in", "cluster": "hop", "tunneling_config": tunnel}
+    filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed}]
+    return listener({}, filter_chains=[{"filters": filters}])
+
+
+def echo(wire: Wire) -> None:
+    """Sends back what comes, and its last bytes once more at the end."""
+    last = b""
+    while wire.fill():
+        last = (last + bytes(wire.data))[-3:]
+        wire.send(wire.take(len(wire.data)))
+    wire.send(b"|" + last)
+
+
+def rest(wire: Wire) -> bytes:
+    """All that comes until the end."""
+    while wire.fill():
+        pass
+    return bytes(wire.data)
+
+
+def exactly(wire: Wire, count: int) -> bytes:
+    while len(wire.data) < count and wire.fill():
+        pass
+    return wire.take(count)
+
+
+@pytest.fixture(params=["http1", "http2"])
+def tunnelled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
+    hop = str(tmp_path / "hop")
+    route = {
+        "match": {"connect_matcher": {}},
+        "route": {
+            "cluster": "origin",
+            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
+        },
+    }
+    options = {"allow_connect": True}
+    ends = manager([route], stat_prefix="hop", http2_protocol_options=options)
+    over = {"typed_extension_protocol_options": http2()} if request.param == "http2" else {}
+    with serving(echo) as origin:
+        config = bootstrap(
+            [tunnelling(), listener(ends, hop, "hop")],
+            [cluster(origin.port), cluster(hop, name="hop", **over)],
+        )
+        with proxy(tmp_path, config) as running:
+            yield running
+
+
+def test_bytes_go_both_ways_and_each_side_ends_alone(tunnelled: Proxy) -> None:
+    big = b"x" * 3_000_000 + b"end"
+    with connect(tunnelled.address()) as client:
+        sender = threading.Thread(target=lambda: (client.send(big), client.half_close()))
+        sender.start()
+        answer = rest(client)
+        sender.join(30)
+    assert answer == big + b"|end"
+    tunnelled.wait_stat("cluster.hop.upstream_rq_active", 0)
+    assert tunnelled.stat("tcp.in.downstream_cx_rx_bytes_total") == len(big)
+    assert tunnelled.stat("tcp.in.downstream_cx_tx_bytes_total") == len(big) + 4
+
+
+def test_tunnels_share_a_connection_of_http2(tunnelled: Proxy) -> None:
+    with connect(tunnelled.address()) as one, connect(tunnelled.address()) as two:
+        for word, client in ((b"one", one), (b"two", two), (b"three", one)):
+            client.send(word)
+            assert exactly(client, len(word)) == word
+        over_http2 = tunnelled.stat("cluster.hop.upstream_cx_http2_total") > 0
+        assert tunnelled.stat("cluster.hop.upstream_cx_total") == (1 if over_http2 else 2)
+    tunnelled.wait_stat("cluster.hop.upstream_rq_active", 0)
+    tunnelled.wait_stat("cluster.origin.upstream_cx_active", 0)
