@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.http2 import http2
-from tests.e2e.proxies import Config, Proxy, bootstrap, cluster, listener, manager, proxy
+from tests.e2e.proxies import Config, Proxy, address, bootstrap, cluster, listener, manager, proxy
+from tests.e2e.tls import downstream, trusting, upstream
 from tests.e2e.wire import Wire, connect, serving
 
+SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
+HTTP_PROXY = f"{SOCKETS}.http_11_proxy.v3.Http11ProxyUpstreamTransport"
 TCP = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 
 
@@ -19,6 +22,21 @@ def tunnelling() -> Config:
     typed = {"@type": TCP, "stat_prefix": "in", "cluster": "hop", "tunneling_config": tunnel}
     filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed}]
     return listener({}, filter_chains=[{"filters": filters}])
+
+
+def terminating(where: str, to: str = "behind") -> Config:
+    """A listener that ends CONNECTs, and passes what is in them on to a cluster."""
+    route = {
+        "match": {"connect_matcher": {}},
+        "route": {
+            "cluster": to,
+            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
+        },
+    }
+    options = {"allow_connect": True}
+    return listener(
+        manager([route], stat_prefix="hop", http2_protocol_options=options), where, "hop"
+    )
 
 
 def echo(wire: Wire) -> None:
@@ -46,19 +64,10 @@ def exactly(wire: Wire, count: int) -> bytes:
 @pytest.fixture(params=["http1", "http2"])
 def tunnelled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
     hop = str(tmp_path / "hop")
-    route = {
-        "match": {"connect_matcher": {}},
-        "route": {
-            "cluster": "origin",
-            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
-        },
-    }
-    options = {"allow_connect": True}
-    ends = manager([route], stat_prefix="hop", http2_protocol_options=options)
     over = {"typed_extension_protocol_options": http2()} if request.param == "http2" else {}
     with serving(echo) as origin:
         config = bootstrap(
-            [tunnelling(), listener(ends, hop, "hop")],
+            [tunnelling(), terminating(hop, "origin")],
             [cluster(origin.port), cluster(hop, name="hop", **over)],
         )
         with proxy(tmp_path, config) as running:
@@ -87,3 +96,25 @@ def test_tunnels_share_a_connection_of_http2(tunnelled: Proxy) -> None:
         assert tunnelled.stat("cluster.hop.upstream_cx_total") == (1 if over_http2 else 2)
     tunnelled.wait_stat("cluster.hop.upstream_rq_active", 0)
     tunnelled.wait_stat("cluster.origin.upstream_cx_active", 0)
+
+
+def test_hosts_of_tls_through_an_http_proxy(tmp_path: Path) -> None:
+    hop = str(tmp_path / "hop")
+    inner = upstream({"validation_context": trusting("ca", "b.example.com")}, sni="b.example.com")
+    typed = {"@type": HTTP_PROXY, "default_proxy_address": address(hop), "transport_socket": inner}
+    socket = {"name": "envoy.transport_sockets.http_11_proxy", "typed_config": typed}
+    secured = listener(manager([{"match": {"prefix": "/"}, "direct_response": {"status": 418}}]))
+    secured |= {"name": "secured", "address": address(0)}
+    secured["filter_chains"][0]["transport_socket"] = downstream("b")
+    (tmp_path / "behind").mkdir()
+    with proxy(tmp_path / "behind", bootstrap([secured], [])) as behind:
+        port = behind.address("secured")[1]
+        config = bootstrap(
+            [listener(manager()), terminating(hop)],
+            [cluster(port, transport_socket=socket), cluster(port, name="behind")],
+        )
+        with proxy(tmp_path, config) as running, running.connect() as client:
+            assert client.get().status == 418
+            assert client.get().status == 418
+            assert running.stat("cluster.behind.upstream_cx_total") == 1
+            assert running.stat("cluster.origin.ssl.handshake") == 1

@@ -14,6 +14,7 @@ pub(crate) fn hosts(weights: &[u32]) -> Arc<Hosts> {
             priority: 0,
             locality: Locality::default(),
             health: Health::Healthy,
+            via: None,
         })
     };
     Arc::new(Hosts::new(weights.iter().enumerate().map(host).collect(), 50.0))

@@ -8,10 +8,13 @@ use std::time::Duration;
 use dragoman_proto::pb::envoy::config::cluster::v3::cluster::DnsLookupFamily;
 use dragoman_proto::pb::envoy::config::core::v3 as core;
 use dragoman_proto::pb::envoy::config::endpoint::v3 as pb;
-use dragoman_proto::u32_or;
+use dragoman_proto::{u32_or, unpack};
 use dragoman_types::{Address, Faults};
 
 use crate::hosts::{Health, Host, Locality};
+
+/// Where an endpoint's metadata names an HTTP proxy, as a `core.v3.Address`.
+const VIA: &str = "envoy.http11_proxy_transport_socket.proxy_address";
 
 /// Where an endpoint is: known, or a name that DNS must resolve.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +39,7 @@ pub struct Endpoint {
     pub priority: u32,
     pub locality: Locality,
     pub health: Health,
+    pub via: Option<Address>,
 }
 
 impl Endpoint {
@@ -52,6 +56,7 @@ impl Endpoint {
             priority: self.priority,
             locality: self.locality.clone(),
             health: self.health,
+            via: self.via.clone(),
         })
     }
 }
@@ -173,7 +178,25 @@ fn compile_endpoint(
         priority,
         locality: locality.clone(),
         health,
+        via: message.metadata.as_ref().and_then(|metadata| via(metadata, faults)),
     })
+}
+
+/// The proxy that an endpoint's metadata names.
+fn via(metadata: &core::Metadata, faults: &mut Faults) -> Option<Address> {
+    let any = metadata.typed_filter_metadata.get(VIA)?;
+    faults.field("metadata.typed_filter_metadata", |faults| {
+        let message: core::Address = unpack(any, faults)?;
+        known_address(&message, faults)
+    })
+}
+
+/// An address that needs no resolving.
+pub fn known_address(message: &core::Address, faults: &mut Faults) -> Option<Address> {
+    match compile_address(message, false, faults)? {
+        EndpointAddress::Known(address) => Some(address),
+        EndpointAddress::Name(_) => None,
+    }
 }
 
 /// An address message as a place to connect to or to bind; names only where `names` is set.

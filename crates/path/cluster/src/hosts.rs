@@ -31,6 +31,8 @@ pub struct Host {
     pub priority: u32,
     pub locality: Locality,
     pub health: Health,
+    /// The HTTP proxy through which it is reached, where its cluster has such a transport.
+    pub via: Option<Address>,
 }
 
 /// A frozen host set.
@@ -99,6 +101,7 @@ pub(crate) mod tests {
             priority: 0,
             locality: Locality::default(),
             health,
+            via: None,
         })
     }
 

@@ -98,6 +98,7 @@ impl Control {
             },
             host_stats: host_stats.collect(),
             proxy_protocol: socket.proxy_protocol,
+            http_proxy: socket.http_proxy,
             tls,
             registry: self.registry.clone(),
             hosts,

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use dragoman_cluster::endpoints::known_address;
 use dragoman_proto::pb::envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType};
+use dragoman_proto::pb::envoy::extensions::transport_sockets::http_11_proxy::v3::Http11ProxyUpstreamTransport;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::{type_name, unpack};
 use dragoman_transport::tls::{Current, Secrets};
 use dragoman_transport::{DownstreamTls, ProxyProtocol, UpstreamTls};
 use dragoman_types::Faults;
+use dragoman_worker::snapshot::HttpProxy;
 
 const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const HTTP_PROXY: &str =
+    "envoy.extensions.transport_sockets.http_11_proxy.v3.Http11ProxyUpstreamTransport";
 const PROXY_PROTOCOL: &str =
     "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport";
 
@@ -33,6 +38,8 @@ pub(crate) fn downstream(
 pub(crate) struct UpstreamSocket {
     /// The header that comes first.
     pub(crate) proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// Hosts are reached through HTTP proxies.
+    pub(crate) http_proxy: Option<Arc<HttpProxy>>,
     /// `None`: plain bytes.
     pub(crate) tls: Option<Arc<Current<UpstreamTls>>>,
 }
@@ -43,13 +50,16 @@ pub(crate) fn upstream(
     secrets: &dyn Secrets,
     faults: &mut Faults,
 ) -> UpstreamSocket {
-    let compiled = typed(socket, &[UPSTREAM, PROXY_PROTOCOL], faults, |any, faults| {
-        if type_name(any) == PROXY_PROTOCOL {
-            return proxy_protocol(any, secrets, faults);
+    let known = [UPSTREAM, PROXY_PROTOCOL, HTTP_PROXY];
+    let compiled = typed(socket, &known, faults, |any, faults| {
+        match type_name(any) {
+            PROXY_PROTOCOL => return proxy_protocol(any, secrets, faults),
+            HTTP_PROXY => return http_proxy(any, secrets, faults),
+            _ => {}
         }
         let message = unpack(any, faults)?;
         let tls = UpstreamTls::compile(&message, secrets, faults).map(Arc::new);
-        Some(UpstreamSocket { proxy_protocol: None, tls })
+        Some(UpstreamSocket { tls, ..UpstreamSocket::default() })
     });
     compiled.unwrap_or_default()
 }
@@ -59,10 +69,25 @@ fn proxy_protocol(any: &Any, secrets: &dyn Secrets, faults: &mut Faults) -> Opti
     let config = message.config.unwrap_or_default();
     let compiled = faults.field("config", |faults| ProxyProtocol::compile(&config, faults));
     let inner = upstream(message.transport_socket.as_ref(), secrets, faults);
-    if inner.proxy_protocol.is_some() {
-        faults.add_at("transport_socket", "unsupported", "one header is enough");
+    refuse_nested(&inner, faults);
+    Some(UpstreamSocket { proxy_protocol: Some(Arc::new(compiled)), ..inner })
+}
+
+fn http_proxy(any: &Any, secrets: &dyn Secrets, faults: &mut Faults) -> Option<UpstreamSocket> {
+    let message: Http11ProxyUpstreamTransport = unpack(any, faults)?;
+    let default = faults.field("default_proxy_address", |faults| {
+        known_address(message.default_proxy_address.as_ref()?, faults)
+    });
+    let inner = upstream(message.transport_socket.as_ref(), secrets, faults);
+    refuse_nested(&inner, faults);
+    Some(UpstreamSocket { http_proxy: Some(Arc::new(HttpProxy { default })), ..inner })
+}
+
+fn refuse_nested(inner: &UpstreamSocket, faults: &mut Faults) {
+    if inner.proxy_protocol.is_some() || inner.http_proxy.is_some() {
+        let why = "within this socket there can be TLS or plain bytes";
+        faults.add_at("transport_socket", "unsupported", why);
     }
-    Some(UpstreamSocket { proxy_protocol: Some(Arc::new(compiled)), tls: inner.tls })
 }
 
 /// The keys of the secrets that the socket's context fetches.
@@ -74,6 +99,8 @@ pub(crate) fn fetches(socket: Option<&TransportSocket>) -> Vec<String> {
     match type_name(any) {
         DOWNSTREAM => unpack(any, &mut unread).map(|m| DownstreamTls::fetches(&m)),
         UPSTREAM => unpack(any, &mut unread).map(|m| UpstreamTls::fetches(&m)),
+        HTTP_PROXY => unpack(any, &mut unread)
+            .map(|m: Http11ProxyUpstreamTransport| fetches(m.transport_socket.as_ref())),
         PROXY_PROTOCOL => unpack(any, &mut unread)
             .map(|m: ProxyProtocolUpstreamTransport| fetches(m.transport_socket.as_ref())),
         _ => None,

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::context::Worker;
 use crate::dial::{Speaks, dial};
 use crate::h1::{self, Wire, style};
-use crate::h2::{Channel, ClientStream};
+use crate::h2::{Channel, ClientStream, Share};
 use crate::lease::Leased;
 use crate::upstream::{WorkerCluster, WorkerHost};
 
@@ -59,7 +59,7 @@ pub(crate) enum NoConnection<S> {
     Gone,
 }
 
-/// A connection to `host` that speaks HTTP.
+/// A connection to `host` that speaks HTTP. Most requests find one that is there ([`take`]).
 pub(crate) async fn pooled<W: Waits>(
     who: &mut W,
     cluster: &WorkerCluster,
@@ -67,28 +67,63 @@ pub(crate) async fn pooled<W: Waits>(
     (priority, limits): (Priority, &Thresholds),
     speaks: Speaks,
 ) -> Result<Leased, NoConnection<W::Stop>> {
+    match take(who, cluster, &host, (priority, limits), speaks) {
+        Ok(leased) => Ok(leased),
+        Err(acquired) => obtain(who, cluster, host, acquired, (priority, speaks)).await,
+    }
+}
+
+/// What the pool has for a request.
+pub(crate) type FromPool = Acquired<h1::Client, Share>;
+
+/// A connection that is there; or else what the pool says, for [`obtain`].
+#[inline]
+pub(crate) fn take<W: Waits>(
+    who: &mut W,
+    cluster: &WorkerCluster,
+    host: &Rc<WorkerHost>,
+    (priority, limits): (Priority, &Thresholds),
+    speaks: Speaks,
+) -> Result<Leased, FromPool> {
     let now = who.worker().clock.now();
     let info = who.info();
     info.phases.upstream_connect_begin.get_or_insert(now);
     info.attempts += 1;
-    if speaks != Speaks::Http1
-        && let Some(share) = host.share(priority)
-    {
-        let lease = Leased::shared(share, host, priority);
-        count_request(&lease);
-        return Ok(lease);
-    }
-    let lease = match host.acquire(priority, limits, now, cluster.config()) {
+    let lease = match speaks != Speaks::Http1 {
+        true => host.share(priority).map(|share| Leased::shared(share, host.clone(), priority)),
+        false => None,
+    };
+    let lease = match lease {
+        Some(lease) => lease,
+        None => match host.acquire(priority, limits, now, cluster.config()) {
+            Acquired::Idle(client) => Leased::new(Client::Http1(client), host.clone(), priority),
+            other => return Err(other),
+        },
+    };
+    count_request(&lease);
+    Ok(lease)
+}
+
+/// Opens a connection, or waits for one, as the pool said.
+pub(crate) async fn obtain<W: Waits>(
+    who: &mut W,
+    cluster: &WorkerCluster,
+    host: Rc<WorkerHost>,
+    acquired: FromPool,
+    (priority, speaks): (Priority, Speaks),
+) -> Result<Leased, NoConnection<W::Stop>> {
+    let stats = &cluster.cells.stats;
+    let lease = match acquired {
         Acquired::Idle(client) => Leased::new(Client::Http1(client), host, priority),
         Acquired::Connect => {
-            cluster.cells.stats.upstream_rq_pending_total.inc();
+            stats.upstream_rq_pending_total.inc();
             return opened(who, cluster, host, priority, speaks).await;
         }
         Acquired::Wait(waiter) => {
             if !host.is_opening(priority) {
-                cluster.cells.stats.upstream_cx_overflow.inc();
+                stats.upstream_cx_overflow.inc();
             }
-            cluster.cells.stats.upstream_rq_pending_total.inc();
+            stats.upstream_rq_pending_total.inc();
             let pending = Pending::new(&host, priority);
             let grant = who.wait(waiter, None).await.map_err(NoConnection::Stopped)?;
             drop(pending);
@@ -100,7 +135,7 @@ pub(crate) async fn pooled<W: Waits>(
             }
         }
         Acquired::Overflow => {
-            cluster.cells.stats.upstream_rq_pending_overflow.inc();
+            stats.upstream_rq_pending_overflow.inc();
             return Err(NoConnection::Overflow);
         }
     };
@@ -139,8 +174,7 @@ async fn open<W: Waits>(
     let opening = Opening::new(host, priority, speaks);
     let target = opening.host.clone();
     let until = Some(begun.after(config.connect_timeout));
-    let tls = cluster.entry.tls.clone();
-    let dialled = dial(&worker, config, tls, &target, target.header(), speaks);
+    let dialled = dial(&worker, cluster, &target, target.header(), speaks);
     let (stream, facts) = match who.wait(dialled, until).await.map_err(NoConnection::Stopped)? {
         Some(Ok(dialled)) => dialled,
         Some(Err(error)) => {

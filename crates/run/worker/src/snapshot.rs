@@ -36,6 +36,8 @@ pub struct ClusterEntry {
     pub hosts: Arc<Hosts>,
     /// The header that tells hosts who the client is.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// Hosts are reached through HTTP proxies.
+    pub http_proxy: Option<Arc<HttpProxy>>,
     /// `None`: plain bytes.
     pub tls: Option<Arc<SocketFactory<UpstreamTls>>>,
     pub registry: Registry,
@@ -180,4 +182,11 @@ pub struct Listener {
     pub stats: ScopeHandle<ListenerStats>,
     /// By worker.
     pub handlers: Vec<ScopeHandle<HandlerStats>>,
+}
+
+/// `Http11ProxyUpstreamTransport`.
+#[derive(PartialEq, Eq, Debug)]
+pub struct HttpProxy {
+    /// Of hosts whose metadata name none; without it those are called themselves.
+    pub default: Option<Address>,
 }

@@ -64,8 +64,16 @@ impl Exchange<'_> {
         limits: &Thresholds,
     ) -> Result<Leased, Stop> {
         let speaks = Speaks::http(cluster.config(), self.info.version);
-        let leased = connect::pooled(self, cluster, host, (priority, limits), speaks).await;
-        leased.map_err(|no| self.no_connection(cluster, limits, no))
+        match connect::take(self, cluster, &host, (priority, limits), speaks) {
+            Ok(leased) => Ok(leased),
+            // Boxed: waiting needs much state, and most requests never do.
+            Err(found) => {
+                let obtaining =
+                    Box::pin(connect::obtain(self, cluster, host, found, (priority, speaks)));
+                let leased = obtaining.await;
+                leased.map_err(|no| self.no_connection(cluster, limits, no))
+            }
+        }
     }
 
     /// A connection to `host` for bytes that aren't HTTP: always a new one.

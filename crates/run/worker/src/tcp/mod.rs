@@ -208,10 +208,9 @@ impl Proxied {
         self.info.phases.upstream_connect_begin.get_or_insert(begun);
         let mut counted = Counted::new(host, begun);
         let until = Some(begun.after(cluster.config().connect_timeout));
-        let tls = cluster.entry.tls.clone();
         let worker = self.worker.clone();
         let header = cluster.header(&self.connection);
-        let dialling = dial(&worker, cluster.config(), tls, host, &header, Speaks::Anything);
+        let dialling = dial(&worker, cluster, host, &header, Speaks::Anything);
         let dialled = match self.wait(dialling, until).await {
             Ok(dialled) => dialled,
             Err(limit) => return Tried::TimeOver(limit),

@@ -94,16 +94,17 @@ impl WorkerCluster {
         let same_names = |old: &&WorkerCluster| {
             old.entry.config.http.names == entry.config.http.names
                 && old.entry.proxy_protocol == entry.proxy_protocol
+                && old.entry.http_proxy == entry.http_proxy
         };
         let before = old.filter(same_transport).filter(same_names);
         // Weight and health are the balancer's matter: a host is the same without them.
         let known: FxHashMap<_, _> = before
             .iter()
             .flat_map(|old| &old.hosts)
-            .map(|host| ((&host.host.address, &*host.host.hostname), host))
+            .map(|host| ((&host.host.address, &*host.host.hostname, &host.host.via), host))
             .collect();
         let host = |(place, host): (usize, &Arc<Host>)| {
-            if let Some(kept) = known.get(&(&host.address, &*host.hostname)) {
+            if let Some(kept) = known.get(&(&host.address, &*host.hostname, &host.via)) {
                 return Rc::clone(kept);
             }
             let handle = &entry.host_stats[place];

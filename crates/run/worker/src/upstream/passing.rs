@@ -89,6 +89,7 @@ impl Passing {
             priority: 0,
             locality: Locality::default(),
             health: Health::Healthy,
+            via: None,
         };
         let shards = Rc::new([self.stats.clone()]);
         WorkerHost::new(Arc::new(host), self.stats.clone(), shards, self.cells.clone())
