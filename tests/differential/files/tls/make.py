@@ -8,6 +8,7 @@
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
 client-revoked, ca-stale.crl is one of the past, b-locked.key wants the password "secret",
+NAME.ocsp is an OCSP response for a certificate (-stale, -revoked, -timeless; unable.ocsp is none),
 tickets.key and tickets-new.key encrypt session tickets, sds-*.json are secrets as files have them.
 Not to be let in:
 client-by-lone (signed by lone, which is no CA), client-of-expired (by ca-expired), client-by-mute
@@ -32,6 +33,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -277,6 +279,19 @@ def revocations(ca: Issued, revoked: Issued, end: datetime.datetime = END) -> by
     return made.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def answered(
+    ca: Issued, leaf: Issued, end: datetime.datetime | None = END, *, revoked: bool = False
+) -> bytes:
+    """The CA's OCSP response for a certificate, in DER; without `end` it says no time."""
+    status = ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD
+    built = ocsp.OCSPResponseBuilder().add_response(
+        cert=leaf.certificate, issuer=ca.certificate, algorithm=hashes.SHA1(), cert_status=status,
+        this_update=START, next_update=end, revocation_time=START if revoked else None,
+        revocation_reason=None,
+    ).responder_id(ocsp.OCSPResponderEncoding.HASH, ca.certificate)  # fmt: skip
+    return built.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
 def secret(name: str, kind: str, files: dict[str, str]) -> bytes:
     """A file of a secret, what `files` hold written into it."""
     content = {field: {"inline_string": (HERE / file).read_text()} for field, file in files.items()}
@@ -311,6 +326,13 @@ def main() -> None:
     write("b-locked.key", locked)
     write("ca.crl", revocations(made["ca"], made["client-revoked"]))
     write("ca-stale.crl", revocations(made["ca"], made["client-revoked"], SOON_OVER))
+    write("a-ecdsa.ocsp", answered(made["ca"], made["a-ecdsa"]))
+    write("a-ecdsa-stale.ocsp", answered(made["ca"], made["a-ecdsa"], SOON_OVER))
+    write("a-ecdsa-revoked.ocsp", answered(made["ca"], made["a-ecdsa"], revoked=True))
+    write("a-ecdsa-timeless.ocsp", answered(made["ca"], made["a-ecdsa"], None))
+    unable = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    write("unable.ocsp", unable.public_bytes(serialization.Encoding.DER))
+    write("b.ocsp", answered(made["ca"], made["b"]))
     write("tickets.key", os.urandom(80))
     write("tickets-new.key", os.urandom(80))
     pair = {"certificate_chain": "a-ecdsa.pem", "private_key": "a-ecdsa.key"}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, DownstreamTlsContext,
-    common_tls_context::ValidationContextType, downstream_tls_context::SessionTicketKeysType,
+    common_tls_context::ValidationContextType,
+    downstream_tls_context::{OcspStaplePolicy, SessionTicketKeysType},
 };
 use dragoman_proto::{bool_or, duration};
 use dragoman_types::Faults;
@@ -95,6 +96,11 @@ impl DownstreamTls {
         let full_scan = bool_or(message.full_scan_certs_on_sni_mismatch.as_ref(), false);
         let validation = validation(common, secrets, &parameters.provider, faults);
         let expiries = expiries(common, &keys, validation.as_ref());
+        if message.ocsp_staple_policy != OcspStaplePolicy::LenientStapling as i32 {
+            // rustls staples by itself, and doesn't tell who asked for it.
+            let why = "only LENIENT_STAPLING: whether a client asks for a staple can't be seen";
+            faults.add_at("ocsp_staple_policy", "unsupported", why);
+        }
         let selection = Selection::new(keys, full_scan)
             .map_err(|why| faults.add_at("tls_certificates", "unreadable", why))
             .ok()?;
@@ -153,7 +159,7 @@ impl DownstreamTls {
             .is_some_and(|mut theirs| theirs.any(|name| ours.iter().any(|o| o == name)));
         let config = if agreed { &self.config } else { &self.without_alpn };
         let chosen = self.selection.choose(hello.server_name(), hello.signature_schemes());
-        (config.clone(), chosen.map(|(_, facts)| facts.clone()))
+        (config.clone(), chosen.map(|entry| entry.facts.clone()))
     }
 }
 

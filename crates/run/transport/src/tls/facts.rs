@@ -37,6 +37,12 @@ pub(super) fn certificate(der: &[u8]) -> Result<Certificate, String> {
     Ok(facts)
 }
 
+/// Its serial number, as it is encoded.
+pub(super) fn serial(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some(parsed.raw_serial().to_vec())
+}
+
 /// When a certificate expires, in seconds since 1970.
 pub(super) fn not_after(der: &[u8]) -> Option<i64> {
     let (_, parsed) = X509Certificate::from_der(der).ok()?;

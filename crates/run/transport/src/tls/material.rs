@@ -15,6 +15,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::facts;
+use super::ocsp::Staple;
 use super::tickets::TicketKeys;
 use super::validation::Validation;
 
@@ -154,12 +156,30 @@ pub(super) fn certified_key(
             return None;
         }
     };
-    let certified = CertifiedKey::new(chain, key);
+    let mut certified = CertifiedKey::new(chain, key);
+    certified.ocsp = staple(message, &certified.cert[0], faults);
     match certified.keys_match() {
         Ok(()) => Some(Arc::new(certified)),
         Err(error) => {
             let why = format!("the key doesn't belong to the certificate: {error}");
             faults.add_at("private_key", "mismatch", why);
+            None
+        }
+    }
+}
+
+/// The OCSP response that goes with the certificate.
+fn staple(
+    message: &TlsCertificate,
+    leaf: &CertificateDer<'_>,
+    faults: &mut Faults,
+) -> Option<Vec<u8>> {
+    let response = read(message.ocsp_staple.as_ref(), "ocsp_staple", faults)?;
+    let serial = facts::serial(leaf).unwrap_or_default();
+    match Staple::read(&response, &serial) {
+        Ok(_) => Some(response),
+        Err(why) => {
+            faults.add_at("ocsp_staple", "unusable", why);
             None
         }
     }

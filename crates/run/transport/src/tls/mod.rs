@@ -9,6 +9,7 @@ mod downstream;
 mod facts;
 mod key_log;
 mod material;
+mod ocsp;
 mod parameters;
 mod reason;
 mod rejected;

@@ -11,16 +11,45 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::facts;
+use super::ocsp::Staple;
 
 /// A server's certificates.
 #[derive(Debug)]
 pub(super) struct Selection {
-    certificates: Vec<(Arc<CertifiedKey>, Arc<Certificate>)>,
+    certificates: Vec<Entry>,
     /// Places in `certificates` by a name, and by what follows `*.` in one.
     exact: HashMap<Box<str>, Vec<usize>>,
     wildcard: HashMap<Box<str>, Vec<usize>>,
     /// A name that no certificate has leads to all of them rather than to the first.
     full_scan: bool,
+}
+
+/// One of a server's certificates.
+#[derive(Debug)]
+pub(super) struct Entry {
+    key: Arc<CertifiedKey>,
+    pub(super) facts: Arc<Certificate>,
+    /// Its OCSP response, and the key without it.
+    staple: Option<(Staple, Arc<CertifiedKey>)>,
+}
+
+impl Entry {
+    fn new(key: Arc<CertifiedKey>, facts: Certificate, leaf: &[u8]) -> Result<Entry, String> {
+        let staple = key.ocsp.as_ref().map(|response| {
+            let staple = Staple::read(response, &facts::serial(leaf).unwrap_or_default())?;
+            let without = CertifiedKey { ocsp: None, ..CertifiedKey::clone(&key) };
+            Ok::<_, String>((staple, Arc::new(without)))
+        });
+        Ok(Entry { key, facts: Arc::new(facts), staple: staple.transpose()? })
+    }
+
+    /// With its OCSP response, as long as that holds.
+    fn shown(&self) -> Arc<CertifiedKey> {
+        match &self.staple {
+            Some((staple, without)) if staple.is_expired() => without.clone(),
+            _ => self.key.clone(),
+        }
+    }
 }
 
 impl Selection {
@@ -45,17 +74,14 @@ impl Selection {
                 };
                 map.entry(key.into()).or_default().push(place);
             }
-            selection.certificates.push((key, Arc::new(facts)));
+            let entry = Entry::new(key.clone(), facts, leaf)?;
+            selection.certificates.push(entry);
         }
         Ok(selection)
     }
 
     /// The certificate for a client that asks for `name` and checks signatures by `schemes`.
-    pub(super) fn choose(
-        &self,
-        name: Option<&str>,
-        schemes: &[SignatureScheme],
-    ) -> Option<&(Arc<CertifiedKey>, Arc<Certificate>)> {
+    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Entry> {
         let all = || (0..self.certificates.len()).collect::<Vec<_>>();
         let lower = name.map(str::to_ascii_lowercase);
         let named = lower.as_deref().and_then(|name| {
@@ -67,11 +93,9 @@ impl Selection {
             (None, Some(_)) if !self.full_scan => vec![0],
             (None, _) => all(),
         };
-        let takes =
-            |place: &&usize| self.certificates[**place].0.key.choose_scheme(schemes).is_some();
-        let is_ecdsa = |place: &&usize| {
-            self.certificates[**place].0.key.algorithm() == SignatureAlgorithm::ECDSA
-        };
+        let key = |place: &usize| &self.certificates[*place].key.key;
+        let takes = |place: &&usize| key(place).choose_scheme(schemes).is_some();
+        let is_ecdsa = |place: &&usize| key(place).algorithm() == SignatureAlgorithm::ECDSA;
         let best = places.iter().filter(is_ecdsa).find(takes);
         let place = best.or_else(|| places.iter().find(takes)).or(places.first())?;
         self.certificates.get(*place)
@@ -80,7 +104,7 @@ impl Selection {
 
 impl ResolvesServerCert for Selection {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name(), hello.signature_schemes()).map(|(key, _)| key.clone())
+        self.choose(hello.server_name(), hello.signature_schemes()).map(Entry::shown)
     }
 }
 
