@@ -16,26 +16,23 @@ HTTP_PROXY = f"{SOCKETS}.http_11_proxy.v3.Http11ProxyUpstreamTransport"
 TCP = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 
 
-def tunnelling() -> Config:
-    """A listener whose bytes go through a CONNECT to the cluster `hop`."""
-    tunnel = {"hostname": "origin.example:1"}
+def tunnelling(method: str) -> Config:
+    """A listener whose bytes go through a CONNECT or a POST to the cluster `hop`."""
+    tunnel = {"hostname": "origin.example:1", "use_post": method == "POST"}
     typed = {"@type": TCP, "stat_prefix": "in", "cluster": "hop", "tunneling_config": tunnel}
     filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed}]
     return listener({}, filter_chains=[{"filters": filters}])
 
 
 def terminating(where: str, to: str = "behind") -> Config:
-    """A listener that ends CONNECTs, and passes what is in them on to a cluster."""
-    route = {
-        "match": {"connect_matcher": {}},
-        "route": {
-            "cluster": to,
-            "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
-        },
-    }
+    """A listener that ends CONNECTs and POSTs, and passes what is in them on to a cluster."""
+    upgrades = [{"upgrade_type": "CONNECT", "connect_config": {"allow_post": True}}]
+    action = {"cluster": to, "upgrade_configs": upgrades}
+    matches: list[Config] = [{"connect_matcher": {}}, {"prefix": "/"}]
+    routes = [{"match": match, "route": action} for match in matches]
     options = {"allow_connect": True}
     return listener(
-        manager([route], stat_prefix="hop", http2_protocol_options=options), where, "hop"
+        manager(routes, stat_prefix="hop", http2_protocol_options=options), where, "hop"
     )
 
 
@@ -61,13 +58,14 @@ def exactly(wire: Wire, count: int) -> bytes:
     return wire.take(count)
 
 
-@pytest.fixture(params=["http1", "http2"])
+@pytest.fixture(params=["CONNECT, http1", "CONNECT, http2", "POST, http1", "POST, http2"])
 def tunnelled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
+    method, version = request.param.split(", ")
     hop = str(tmp_path / "hop")
-    over = {"typed_extension_protocol_options": http2()} if request.param == "http2" else {}
+    over = {"typed_extension_protocol_options": http2()} if version == "http2" else {}
     with serving(echo) as origin:
         config = bootstrap(
-            [tunnelling(), terminating(hop, "origin")],
+            [tunnelling(method), terminating(hop, "origin")],
             [cluster(origin.port), cluster(hop, name="hop", **over)],
         )
         with proxy(tmp_path, config) as running:

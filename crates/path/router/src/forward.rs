@@ -63,6 +63,8 @@ pub struct Upgrade {
     pub enabled: bool,
     /// `connect_config`: CONNECT ends here, and its bytes go to the cluster as they are.
     pub terminated: bool,
+    /// `allow_post`: so does a POST.
+    pub with_post: bool,
 }
 
 #[derive(Debug)]
@@ -170,5 +172,10 @@ impl Forward {
     /// Whether a CONNECT ends here rather than at the host.
     pub fn terminates_connect(&self) -> bool {
         self.upgrades.iter().any(|upgrade| upgrade.terminated)
+    }
+
+    /// Whether a POST ends here in a CONNECT's stead.
+    pub fn terminates_post(&self) -> bool {
+        self.upgrades.iter().any(|upgrade| upgrade.with_post)
     }
 }

@@ -260,11 +260,8 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
         faults.item("upgrade_configs", place, |faults| {
             if let Some(connect) = &upgrade.connect_config {
                 faults.field("connect_config", |faults| {
-                    let set = [
-                        (connect.proxy_protocol_config.is_some(), "proxy_protocol_config"),
-                        (connect.allow_post, "allow_post"),
-                    ];
-                    refuse(&set, faults);
+                    let set = connect.proxy_protocol_config.is_some();
+                    refuse(&[(set, "proxy_protocol_config")], faults);
                 });
             }
             if name.is_empty() {
@@ -276,7 +273,9 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
         });
         let enabled = dragoman_proto::bool_or(upgrade.enabled.as_ref(), true);
         let terminated = upgrade.connect_config.is_some() && &*name == "connect";
-        upgrades.push(Upgrade { name: name.into(), enabled, terminated });
+        let posts = upgrade.connect_config.as_ref().is_some_and(|connect| connect.allow_post);
+        let with_post = terminated && posts;
+        upgrades.push(Upgrade { name: name.into(), enabled, terminated, with_post });
     }
     upgrades.into()
 }

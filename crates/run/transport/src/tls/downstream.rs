@@ -96,11 +96,7 @@ impl DownstreamTls {
         let full_scan = bool_or(message.full_scan_certs_on_sni_mismatch.as_ref(), false);
         let validation = validation(common, secrets, &parameters.provider, faults);
         let expiries = expiries(common, &keys, validation.as_ref());
-        if message.ocsp_staple_policy != OcspStaplePolicy::LenientStapling as i32 {
-            // rustls staples by itself, and doesn't tell who asked for it.
-            let why = "only LENIENT_STAPLING: whether a client asks for a staple can't be seen";
-            faults.add_at("ocsp_staple_policy", "unsupported", why);
-        }
+        check_staples(message, faults);
         let selection = Selection::new(keys, full_scan)
             .map_err(|why| faults.add_at("tls_certificates", "unreadable", why))
             .ok()?;
@@ -160,6 +156,14 @@ impl DownstreamTls {
         let config = if agreed { &self.config } else { &self.without_alpn };
         let chosen = self.selection.choose(hello.server_name(), hello.signature_schemes());
         (config.clone(), chosen.map(|entry| entry.facts.clone()))
+    }
+}
+
+fn check_staples(message: &DownstreamTlsContext, faults: &mut Faults) {
+    if message.ocsp_staple_policy != OcspStaplePolicy::LenientStapling as i32 {
+        // rustls staples by itself, and doesn't tell who asked for it.
+        let why = "only LENIENT_STAPLING: whether a client asks for a staple can't be seen";
+        faults.add_at("ocsp_staple_policy", "unsupported", why);
     }
 }
 

@@ -214,7 +214,7 @@ impl<'a> Exchange<'a> {
         let _admitted = self.admit(&cluster, forward.priority, &limits)?;
         self.edit_request(routes, route, chosen.entry);
         let host = self.pick(&cluster, forward)?;
-        if self.upgraded.is_some() && self.is_connect() && forward.terminates_connect() {
+        if self.ends_here(forward) {
             let leased = self.connect_raw(&cluster, host, forward.priority, &limits).await?;
             self.agree(&leased);
             self.edit_response(routes, route, chosen.entry, true);

@@ -68,9 +68,19 @@ impl Exchange<'_> {
     /// until a side ends.
     pub(super) async fn tunnel(&mut self, mut leased: Leased) -> Result<(), Stop> {
         let http10 = self.info.version == Some(Version::Http10);
-        let context = ResponseContext { to_head: false, http10, close: false, tunnel: true };
-        self.close = self.server.respond(&mut self.x.response, Framing::None, context);
+        // A POST's bodies keep their frames.
+        let posts = self.upgraded.is_none();
+        let early = posts && !self.server.is_received();
+        if early {
+            self.manager.stats.downstream_rq_response_before_rq_complete.inc();
+        }
+        let context = ResponseContext { to_head: false, http10, close: early, tunnel: !posts };
+        let framing = if posts { Framing::Chunked } else { Framing::None };
+        self.close = self.server.respond(&mut self.x.response, framing, context);
         self.responded = true;
+        if posts {
+            return self.tunnel_bodies(leased).await;
+        }
         let pool = &self.worker.buffers;
         let (Some(client), Some(host)) = (self.server.wire(), leased.client().wire()) else {
             return self.tunnel_bodies(leased).await;
@@ -145,9 +155,10 @@ impl Exchange<'_> {
         self.poll_limits(cx, None).map(Over::of)
     }
 
-    /// A tunnel of which at least one side is a stream of HTTP/2.
+    /// A tunnel of which at least one side is a stream of HTTP/2, or a POST.
     async fn tunnel_bodies(&mut self, mut leased: Leased) -> Result<(), Stop> {
-        for wire in [self.server.wire(), leased.client().wire()].into_iter().flatten() {
+        let client = self.server.wire().filter(|_| self.upgraded.is_some());
+        for wire in [client, leased.client().wire()].into_iter().flatten() {
             wire.become_raw();
         }
         self.patience.request_goes_on();
@@ -177,7 +188,8 @@ impl Exchange<'_> {
             match pump(&mut self.server, leased.client(), moved, finished, cx) {
                 Poll::Ready(Ok(())) => {
                     bodies.up_over = true;
-                    bodies.client_first = true;
+                    // The end of a POST's body is no end of the tunnel.
+                    bodies.client_first = self.upgraded.is_some();
                     if let Some(host) = leased.client().wire() {
                         // A host that is gone is noticed by who reads from it.
                         let _ = host.stream.shutdown();
@@ -208,15 +220,23 @@ impl Exchange<'_> {
 
     fn tunnel_ended(&mut self, over: Over, mut leased: Leased) -> Result<(), Stop> {
         let stats = &self.manager.stats;
-        stats.downstream_rq_response_before_rq_complete.inc();
-        if !matches!(over, Over::ByClient) {
+        let posts = self.upgraded.is_none();
+        if !posts {
+            stats.downstream_rq_response_before_rq_complete.inc();
+        }
+        if !posts && !matches!(over, Over::ByClient) {
             stats.downstream_rq_rx_reset.inc();
         }
         match over {
             Over::ByClient => Err(self.stop_for(Failure::ClientGone)),
             Over::Expired(which) => Err(self.stop_for(Failure::Expired(which))),
             // A host that was sent no head is through with its own protocol.
-            Over::ByHost if !self.request_sent => Ok(()),
+            Over::ByHost if !self.request_sent => {
+                if posts && self.server.is_received() {
+                    leased.fate = Gone::Remote;
+                }
+                Ok(())
+            }
             // All that the host sent has gone out: the connection ends in good order.
             Over::ByHost => {
                 // A CONNECT's end is the end of its answer.

@@ -66,6 +66,14 @@ impl Exchange<'_> {
         self.x.request.method() == b"CONNECT"
     }
 
+    /// Whether what the request carries goes to the host as it is: of a CONNECT, or of a POST in its stead.
+    pub(super) fn ends_here(&self, forward: &Forward) -> bool {
+        match self.upgraded.is_some() {
+            true => self.is_connect() && forward.terminates_connect(),
+            false => forward.terminates_post() && self.x.request.method() == b"POST",
+        }
+    }
+
     /// A CONNECT ends here: the host speaks no HTTP, so the answer is our own.
     pub(super) fn agree(&mut self, leased: &Leased) {
         self.x.response.clear();
