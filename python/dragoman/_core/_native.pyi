@@ -56,6 +56,18 @@ class HostStatus:
     stats: dict[str, int]
 
 @final
+class LoadedCertificate:
+    """One certificate of a TLS context."""
+
+    path: str  # a file, or "<inline>"
+    serial_number: str  # in hex
+    dns: list[str]
+    uris: list[str]
+    ip_addresses: list[str]
+    not_before: int  # seconds since 1970
+    not_after: int
+
+@final
 class ClusterStatus:
     name: str
     observability_name: str
@@ -154,6 +166,8 @@ class Engine:
     def text_set(self, name: str, value: str) -> None: ...
     def histogram_record(self, name: str, unit: str, value: int) -> None: ...
     def clusters(self) -> list[ClusterStatus]: ...
+    def certificates(self) -> list[tuple[LoadedCertificate | None, list[LoadedCertificate]]]:
+        """Of every TLS context: the first that it trusts, and its own."""
     def listeners(self) -> list[ListenerStatus]: ...
     #: Log records made in Rust since the last call: (level, logger, message)
     def take_logs(self) -> list[tuple[str, str, str]]: ...

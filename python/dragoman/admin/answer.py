@@ -31,4 +31,7 @@ OK = Answer("OK\n")
 
 def json_answer(value: Any) -> Answer:
     """`value` as Envoy prints protobuf messages: indented by one space, with a newline."""
-    return Answer(json.dumps(value, indent=1, ensure_ascii=False) + "\n", content_type=JSON)
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    # Only texts have them, and in none can they begin a tag of HTML then.
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e")
+    return Answer(text + "\n", content_type=JSON)

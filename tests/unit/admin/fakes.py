@@ -7,7 +7,7 @@ from typing import Any
 from dragoman.admin.access import Access
 from dragoman.admin.answer import Answer
 from dragoman.admin.commands import respond
-from dragoman.admin.face import Stored
+from dragoman.admin.face import Certificate, Stored
 from tests.unit.stats.support import Metric
 
 NOW = "2026-11-23T20:25:43.777Z"
@@ -60,6 +60,9 @@ class Engine:
     metrics: list[Metric] = field(default_factory=list)
     cluster_list: list[Cluster] = field(default_factory=list)
     listener_list: list[Listener] = field(default_factory=list)
+    certificate_list: list[tuple[Certificate | None, Sequence[Certificate]]] = field(
+        default_factory=list
+    )
     done: list[str] = field(default_factory=list)
 
     def stats(self) -> Sequence[Metric]:
@@ -70,6 +73,9 @@ class Engine:
 
     def listeners(self) -> Sequence[Listener]:
         return self.listener_list
+
+    def certificates(self) -> Sequence[tuple[Certificate | None, Sequence[Certificate]]]:
+        return self.certificate_list
 
     def reset_counters(self) -> None:
         self.done.append("reset_counters")

@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::metric::Metric;
-use crate::status::{ClusterStatus, ListenerStatus};
+use crate::status::{ClusterStatus, ContextCertificates, ListenerStatus, certificates_of};
 
 create_exception!(dragoman._core._native, PublishError, PyException, "A publish was refused.");
 create_exception!(dragoman._core._native, BindError, PyOSError, "An address can't be bound.");
@@ -188,6 +188,11 @@ impl Engine {
 
     fn listeners(&self, py: Python<'_>) -> Vec<ListenerStatus> {
         py.detach(|| self.0.listeners().into_iter().map(ListenerStatus::of).collect())
+    }
+
+    fn certificates(&self, py: Python<'_>) -> Vec<ContextCertificates> {
+        let found = py.detach(|| self.0.certificates());
+        found.iter().map(certificates_of).collect()
     }
 
     fn take_logs(&self) -> Vec<server::LogRecord> {

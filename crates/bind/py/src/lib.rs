@@ -17,7 +17,7 @@ mod _native {
     #[pymodule_export]
     use crate::regex::Regex;
     #[pymodule_export]
-    use crate::status::{ClusterStatus, HostStatus, ListenerStatus};
+    use crate::status::{ClusterStatus, HostStatus, ListenerStatus, LoadedCertificate};
 
     use pyo3::prelude::*;
 

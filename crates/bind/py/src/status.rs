@@ -43,6 +43,42 @@ pub struct ListenerStatus {
     traffic_direction: &'static str,
 }
 
+/// One certificate of a TLS context.
+#[pyclass(frozen, get_all, module = "dragoman._core._native")]
+pub struct LoadedCertificate {
+    path: String,
+    serial_number: String,
+    dns: Vec<String>,
+    uris: Vec<String>,
+    ip_addresses: Vec<String>,
+    not_before: i64,
+    not_after: i64,
+}
+
+/// The first of a context's trusted certificates, and its own.
+pub(crate) type ContextCertificates = (Option<LoadedCertificate>, Vec<LoadedCertificate>);
+
+pub(crate) fn certificates_of(found: &server::Certificates) -> ContextCertificates {
+    let ca = found.ca.as_ref().map(LoadedCertificate::of);
+    (ca, found.chain.iter().map(LoadedCertificate::of).collect())
+}
+
+impl LoadedCertificate {
+    fn of(loaded: &server::Loaded) -> LoadedCertificate {
+        let facts = &loaded.facts;
+        let texts = |names: &[Box<str>]| names.iter().map(|name| name.to_string()).collect();
+        LoadedCertificate {
+            path: loaded.path.to_string(),
+            serial_number: facts.serial.to_string(),
+            dns: texts(&facts.dns_sans),
+            uris: texts(&facts.uri_sans),
+            ip_addresses: texts(&facts.ip_sans),
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+        }
+    }
+}
+
 #[pymethods]
 impl ClusterStatus {
     #[getter]

@@ -10,7 +10,7 @@ use dragoman_http_connection_manager::Node;
 use dragoman_loggers::LogBuffers;
 use dragoman_net::clock;
 use dragoman_stats::{Registry, Sample, Unit};
-use dragoman_transport::tls::Expiry;
+use dragoman_transport::tls::{Certificates, Expiry};
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{ClusterEntry, Listener};
 use dragoman_worker::{Command, Drain, Handle, Shared};
@@ -234,6 +234,18 @@ impl Engine {
         let chains = chains.filter_map(|chain| chain.tls.as_ref());
         let chains = chains.filter_map(|tls| first(tls.context.get()?.expiries()));
         clusters.chain(chains).min()
+    }
+
+    /// The certificates of every context, those of clusters first.
+    pub fn certificates(&self) -> Vec<Certificates> {
+        let snapshot = lock(&self.control.state).snapshot.clone();
+        let clusters = snapshot.clusters.values().filter_map(|cluster| cluster.tls.as_ref());
+        let clusters = clusters.filter_map(|tls| Some(tls.context.get()?.certificates().clone()));
+        let listeners = snapshot.listeners.iter();
+        let chains = listeners.flat_map(|l| l.chains.iter().chain(&l.default_chain));
+        let chains = chains.filter_map(|chain| chain.tls.as_ref());
+        let chains = chains.filter_map(|tls| Some(tls.context.get()?.certificates().clone()));
+        clusters.chain(chains).collect()
     }
 
     pub fn flush_stats(&self) {

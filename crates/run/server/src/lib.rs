@@ -19,6 +19,7 @@ mod status;
 mod transport_socket;
 
 pub use control::LogRecord;
+pub use dragoman_transport::tls::{Certificates, Loaded};
 pub use dragoman_types::Faults;
 pub use dragoman_worker::Drain;
 pub use engine::{Engine, Options, PublishError, Published};

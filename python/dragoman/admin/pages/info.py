@@ -1,9 +1,11 @@
 """Pages about the process: /ready, /server_info, /memory, /runtime and what is empty so far."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from dragoman.admin.answer import Answer, json_answer
-from dragoman.admin.face import Proxy
+from dragoman.admin.face import Certificate, Proxy
 from dragoman.admin.memory import memory_usage
 from dragoman.admin.query import Query
 
@@ -34,9 +36,37 @@ def memory(_proxy: Proxy, _query: Query) -> Answer:
     )
 
 
-def certs(_proxy: Proxy, _query: Query) -> Answer:
+def certs(proxy: Proxy, _query: Query) -> Answer:
     """envoy.admin.v3.Certificates."""
-    return json_answer({"certificates": []})
+    contexts = proxy.engine.certificates()
+    # A context without certificates of its own has an entry for what it trusts, if anything.
+    return json_answer({"certificates": [
+        {"ca_cert": [_certificate(ca)] if ca else [], "cert_chain": [_certificate(c) for c in own]}
+        for ca, own in contexts
+    ]})  # fmt: skip
+
+
+def _certificate(found: Certificate) -> dict[str, Any]:
+    """envoy.admin.v3.CertificateDetails."""
+    names = [
+        (kind, name)
+        for kind, all_of_them in (
+            ("dns", found.dns), ("uri", found.uris), ("ip_address", found.ip_addresses),
+        )
+        for name in all_of_them
+    ]  # fmt: skip
+    return {
+        "path": found.path,
+        "serial_number": found.serial_number,
+        "subject_alt_names": [{kind: name} for kind, name in names],
+        "days_until_expiration": str(max(0, int(found.not_after - time.time()) // 86400)),
+        "valid_from": _moment(found.not_before),
+        "expiration_time": _moment(found.not_after),
+    }
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def hot_restart_version(_proxy: Proxy, _query: Query) -> Answer:

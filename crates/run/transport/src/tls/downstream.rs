@@ -23,6 +23,7 @@ use rustls::sign::CertifiedKey;
 use super::current::Current;
 use super::facts;
 use super::key_log;
+use super::loaded::Certificates;
 use super::material::{self, Fetched, Secrets, fetched_key, fetched_keys, validation_secret};
 use super::parameters::{Parameters, Side};
 use super::select::Selection;
@@ -43,6 +44,7 @@ pub struct DownstreamTls {
     pub(super) checks_peer: bool,
     verifier: Option<Arc<ClientVerifier>>,
     expiries: Vec<Expiry>,
+    loaded: Certificates,
     /// Clients that name no server are turned away.
     pub(super) require_sni: bool,
 }
@@ -96,6 +98,7 @@ impl DownstreamTls {
         let full_scan = bool_or(message.full_scan_certs_on_sni_mismatch.as_ref(), false);
         let validation = validation(common, secrets, &parameters.provider, faults);
         let expiries = expiries(common, &keys, validation.as_ref());
+        let loaded = Certificates::of(common, secrets, &keys, validation.as_ref());
         check_staples(message, faults);
         let selection = Selection::new(keys, full_scan)
             .map_err(|why| faults.add_at("tls_certificates", "unreadable", why))
@@ -131,8 +134,14 @@ impl DownstreamTls {
             checks_peer,
             verifier,
             expiries,
+            loaded,
             require_sni: bool_or(message.require_sni.as_ref(), false),
         })
+    }
+
+    /// What certificates it has.
+    pub fn certificates(&self) -> &Certificates {
+        &self.loaded
     }
 
     /// When its certificates expire.

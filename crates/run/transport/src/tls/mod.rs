@@ -8,6 +8,7 @@ mod current;
 mod downstream;
 mod facts;
 mod key_log;
+mod loaded;
 mod material;
 mod ocsp;
 mod parameters;
@@ -25,6 +26,7 @@ mod verifier;
 
 pub use current::Current;
 pub use downstream::{DownstreamTls, Expiry};
+pub use loaded::{Certificates, Loaded};
 pub use material::{Secrets, check_secret, fetched_key};
 pub use stats::{SocketFactoryStats, SslStats, TlsStats};
 pub use stream::{Handshake, HandshakeError, TlsStream};

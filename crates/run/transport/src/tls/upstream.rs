@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use super::current::Current;
 use super::downstream::{Expiry, certified_keys, expiries, validation};
 use super::key_log;
+use super::loaded::Certificates;
 use super::material::{Fetched, Secrets, fetched_keys, protocols as protocols_of};
 use super::parameters::{Parameters, Side};
 use super::select::Always;
@@ -84,6 +85,7 @@ pub struct UpstreamTls {
     pub(super) checks_peer: bool,
     verifier: Arc<HostVerifier>,
     expiries: Vec<Expiry>,
+    loaded: Certificates,
 }
 
 impl UpstreamTls {
@@ -119,6 +121,7 @@ impl UpstreamTls {
             let keys = certified_keys(common, secrets, &parameters.provider, faults);
             let validation = validation(common, secrets, &parameters.provider, faults);
             let expiries = expiries(common, &keys, validation.as_ref());
+            let loaded = Certificates::of(common, secrets, &keys, validation.as_ref());
             let checks_peer = validation.as_ref().is_some_and(Validation::checks);
             let algorithms = parameters.provider.signature_verification_algorithms;
             let config = ClientConfig::builder_with_provider(parameters.provider)
@@ -158,8 +161,14 @@ impl UpstreamTls {
                 checks_peer,
                 verifier,
                 expiries,
+                loaded,
             })
         })
+    }
+
+    /// What certificates it has.
+    pub fn certificates(&self) -> &Certificates {
+        &self.loaded
     }
 
     /// When its certificates expire.

@@ -24,6 +24,7 @@ use webpki::{
 };
 
 use super::facts::Usage;
+use super::loaded::path_of;
 use super::rejected::Rejected;
 use super::spiffe::TrustDomains;
 use super::{facts, material};
@@ -39,6 +40,8 @@ pub(super) struct Validation {
     anchors_valid: Vec<(i64, i64)>,
     /// The same as they were given: one of them may be the peer's own.
     trusted: Vec<CertificateDer<'static>>,
+    /// The file that they came from.
+    path: Box<str>,
     revoked: Vec<webpki::CertRevocationList<'static>>,
     only_leaf_revocation: bool,
     allow_expired: bool,
@@ -67,6 +70,11 @@ struct NameMatcher {
 }
 
 impl Validation {
+    /// The first certificate that it trusts, and where that came from.
+    pub(super) fn first_trusted(&self) -> Option<(&str, &[u8])> {
+        Some((&self.path, self.trusted.first()?))
+    }
+
     pub(super) fn compile(
         message: &CertificateValidationContext,
         provider: &CryptoProvider,
@@ -98,6 +106,7 @@ impl Validation {
         Some(Validation {
             anchors,
             anchors_valid,
+            path: path_of(message.trusted_ca.as_ref()).into(),
             revoked: revoked.into_iter().map(Into::into).collect(),
             only_leaf_revocation: message.only_verify_leaf_cert_crl,
             allow_expired: message.allow_expired_certificate,
