@@ -112,8 +112,7 @@ impl UpstreamTls {
         let name = server_name(&message.sni, faults)?;
         let empty = CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
-        // The library makes room for all of them at once.
-        let sessions = u32_or(message.max_session_keys.as_ref(), 1).min(MAX_SESSIONS);
+        let sessions = sessions_of(message);
         faults.field("common_tls_context", |faults| {
             let parameters = common.tls_params.clone().unwrap_or_default();
             let parameters = faults
@@ -227,6 +226,11 @@ fn resumption(sessions: u32) -> Resumption {
         0 => Resumption::disabled(),
         some => Resumption::in_memory_sessions(some as usize),
     }
+}
+
+/// How many sessions are kept. The library makes room for all of them at once.
+fn sessions_of(message: &UpstreamTlsContext) -> u32 {
+    u32_or(message.max_session_keys.as_ref(), 1).min(MAX_SESSIONS)
 }
 
 /// `sni`, if it's set; `None` after a fault.
