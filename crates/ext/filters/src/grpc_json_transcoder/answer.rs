@@ -118,23 +118,21 @@ impl Answer {
         }
         self.frames.take(body);
         body.clear();
-        loop {
-            let next = self.frames.next(self.shared.most_response);
-            let message = match next {
-                Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(Unreadable::TooLarge) => return Err(self.too_large()),
-                Err(Unreadable::Compressed) => {
-                    return Err(self.unsayable("a compressed message".to_owned()));
+        match self.frames.next(self.shared.most_response) {
+            Ok(Some(message)) => {
+                let said = self.say(&message, body).map_err(|why| self.unsayable(why))?;
+                if let Some(kind) = said {
+                    response.headers.set(id::CONTENT_TYPE, kind.as_bytes());
                 }
-            };
-            let said = self.say(&message, body).map_err(|why| self.unsayable(why))?;
-            if let Some(kind) = said {
-                response.headers.set(id::CONTENT_TYPE, kind.as_bytes());
+            }
+            Ok(None) => {}
+            Err(Unreadable::TooLarge) => return Err(self.too_large()),
+            Err(Unreadable::Compressed) => {
+                return Err(self.unsayable("a compressed message".to_owned()));
             }
         }
         if !self.frames.is_complete() {
-            return Err(self.unsayable("an incomplete message".to_owned()));
+            return Err(self.unsayable("not one whole message".to_owned()));
         }
         if !trailers.is_empty() {
             self.settle(response, body, trailers);

@@ -114,6 +114,8 @@ pub(super) fn frame(message: &[u8], out: &mut Vec<u8>) {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     kept: Vec<u8>,
+    /// Bytes of it that were given out.
+    given: usize,
 }
 
 /// Why a body is none of messages that can be read.
@@ -125,12 +127,15 @@ pub(super) enum Unreadable {
 
 impl Frames {
     pub(super) fn take(&mut self, piece: &[u8]) {
+        self.kept.drain(..self.given);
+        self.given = 0;
         self.kept.extend_from_slice(piece);
     }
 
     /// The next whole message, with no more than `most` bytes.
     pub(super) fn next(&mut self, most: usize) -> Result<Option<Vec<u8>>, Unreadable> {
-        let Some((head, behind)) = self.kept.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let left = &self.kept[self.given..];
+        let Some((head, behind)) = left.split_first_chunk::<HEAD>() else { return Ok(None) };
         let [flags, a, b, c, d] = *head;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if length > most {
@@ -140,13 +145,13 @@ impl Frames {
             return Err(Unreadable::Compressed);
         }
         let Some(message) = behind.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
-        self.kept.drain(..HEAD + length);
+        self.given += HEAD + length;
         Ok(Some(message))
     }
 
     /// No message is incomplete.
     pub(super) fn is_complete(&self) -> bool {
-        self.kept.is_empty()
+        self.given == self.kept.len()
     }
 }
 

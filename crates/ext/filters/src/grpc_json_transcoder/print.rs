@@ -33,13 +33,30 @@ impl Printer {
         layout: F,
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
-        let serializer = &mut Serializer::with_formatter(out, AsProtobuf(layout));
+        let serializer = &mut Serializer::with_formatter(out, AsProtobuf { layout, depth: 0 });
         message.serialize_with_options(serializer, &self.options)
     }
 }
 
+/// How deep objects and arrays may lie in each other. Decoding has such a limit too, but each
+/// `google.protobuf.Any` begins anew there.
+const DEEPEST: u32 = 128;
+
 /// A layout whose texts and numbers are protobuf's.
-struct AsProtobuf<F>(F);
+struct AsProtobuf<F> {
+    layout: F,
+    depth: u32,
+}
+
+impl<F> AsProtobuf<F> {
+    fn deeper(&mut self) -> io::Result<()> {
+        self.depth += 1;
+        match self.depth > DEEPEST {
+            true => Err(io::Error::other("its parts lie too deep in each other")),
+            false => Ok(()),
+        }
+    }
+}
 
 impl<F: Formatter> Formatter for AsProtobuf<F> {
     fn write_f32<W: ?Sized + Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
@@ -80,15 +97,17 @@ impl<F: Formatter> Formatter for AsProtobuf<F> {
         writer: &mut W,
         escape: CharEscape,
     ) -> io::Result<()> {
-        self.0.write_char_escape(writer, escape)
+        self.layout.write_char_escape(writer, escape)
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_array(writer)
+        self.deeper()?;
+        self.layout.begin_array(writer)
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array(writer)
+        self.depth -= 1;
+        self.layout.end_array(writer)
     }
 
     fn begin_array_value<W: ?Sized + Write>(
@@ -96,19 +115,21 @@ impl<F: Formatter> Formatter for AsProtobuf<F> {
         writer: &mut W,
         first: bool,
     ) -> io::Result<()> {
-        self.0.begin_array_value(writer, first)
+        self.layout.begin_array_value(writer, first)
     }
 
     fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array_value(writer)
+        self.layout.end_array_value(writer)
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object(writer)
+        self.deeper()?;
+        self.layout.begin_object(writer)
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object(writer)
+        self.depth -= 1;
+        self.layout.end_object(writer)
     }
 
     fn begin_object_key<W: ?Sized + Write>(
@@ -116,15 +137,15 @@ impl<F: Formatter> Formatter for AsProtobuf<F> {
         writer: &mut W,
         first: bool,
     ) -> io::Result<()> {
-        self.0.begin_object_key(writer, first)
+        self.layout.begin_object_key(writer, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(writer)
+        self.layout.begin_object_value(writer)
     }
 
     fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object_value(writer)
+        self.layout.end_object_value(writer)
     }
 }
 
@@ -148,7 +169,33 @@ fn general(value: f64, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dragoman_proto::Message;
+    use dragoman_proto::pb::google::protobuf::Any;
+    use prost_reflect::DescriptorPool;
+
     use super::*;
+
+    #[test]
+    fn what_lies_too_deep_is_refused() {
+        let set = include_bytes!("../../../../../tests/differential/files/grpc/library.binpb");
+        let pool = DescriptorPool::decode(&set[..]).expect("a set of descriptors");
+        let kind = pool.get_message_by_name("google.protobuf.Any").expect("it imports it");
+        let print = |levels: usize| {
+            let any = |name: &str, value| {
+                let type_url = format!("type.googleapis.com/{name}");
+                Any { type_url, value }.encode_to_vec()
+            };
+            let mut bytes = any("library.Place", Vec::new());
+            for _ in 0..levels {
+                bytes = any("google.protobuf.Any", bytes);
+            }
+            let message = DynamicMessage::decode(kind.clone(), bytes.as_slice()).expect("an Any");
+            let printer = Printer { options: SerializeOptions::new(), whitespace: false };
+            printer.print(&message, &mut Vec::new())
+        };
+        assert_eq!(print(100), Ok(()));
+        assert!(print(5000).is_err_and(|why| why.contains("too deep")));
+    }
 
     #[test]
     fn numbers_are_written_as_c_does() {
