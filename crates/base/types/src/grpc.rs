@@ -41,6 +41,25 @@ pub fn status_of(http: u16) -> &'static [u8] {
     }
 }
 
+/// The HTTP status that stands for a gRPC status.
+/// Source: google/rpc/code.proto.
+pub fn http_status(grpc: u32) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
 /// Percent-encodes a byte of `grpc-message` as Envoy does: `~` too, the space not.
 pub fn escape(byte: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";

@@ -17,6 +17,15 @@ pub(crate) fn method(request: &RequestHead) -> Option<(&str, &str)> {
     named.then_some((service, method))
 }
 
+/// The head of a message: whether it is compressed, and its length.
+pub(crate) const FRAME_HEAD: usize = 5;
+
+/// Of one that isn't compressed.
+pub(crate) fn frame_head(length: u32) -> [u8; FRAME_HEAD] {
+    let [a, b, c, d] = length.to_be_bytes();
+    [0, a, b, c, d]
+}
+
 /// Counts the messages in a body that comes in pieces: five bytes, of which four are the length, and
 /// the message.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use dragoman_loggers::LogBuffers;
 use dragoman_net::clock;
 use dragoman_stats::{Registry, Sample, Unit};
 use dragoman_transport::tls::{Certificates, Expiry};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Address;
 use dragoman_worker::snapshot::{ClusterEntry, Listener};
 use dragoman_worker::{Command, Drain, Handle, Shared};
@@ -226,25 +227,28 @@ impl Engine {
 
     /// When the first of all certificates expires, in seconds since 1970; `None`: there are none.
     pub fn first_expiry(&self) -> Option<i64> {
-        let snapshot = lock(&self.control.state).snapshot.clone();
-        let clusters = snapshot.clusters.values().filter_map(|cluster| cluster.tls.as_ref());
-        let clusters = clusters.filter_map(|tls| first(tls.context.get()?.expiries()));
-        let listeners = snapshot.listeners.iter();
-        let chains = listeners.flat_map(|l| l.chains.iter().chain(&l.default_chain));
-        let chains = chains.filter_map(|chain| chain.tls.as_ref());
-        let chains = chains.filter_map(|tls| first(tls.context.get()?.expiries()));
-        clusters.chain(chains).min()
+        let found = self.of_tls(|up| first(up.expiries()), |down| first(down.expiries()));
+        found.into_iter().flatten().min()
     }
 
     /// The certificates of every context, those of clusters first.
     pub fn certificates(&self) -> Vec<Certificates> {
+        self.of_tls(|up| up.certificates().clone(), |down| down.certificates().clone())
+    }
+
+    /// Asks every TLS context that is there.
+    fn of_tls<T>(
+        &self,
+        upstream: impl Fn(&UpstreamTls) -> T,
+        downstream: impl Fn(&DownstreamTls) -> T,
+    ) -> Vec<T> {
         let snapshot = lock(&self.control.state).snapshot.clone();
         let clusters = snapshot.clusters.values().filter_map(|cluster| cluster.tls.as_ref());
-        let clusters = clusters.filter_map(|tls| Some(tls.context.get()?.certificates().clone()));
+        let clusters = clusters.filter_map(|tls| Some(upstream(&*tls.context.get()?)));
         let listeners = snapshot.listeners.iter();
         let chains = listeners.flat_map(|l| l.chains.iter().chain(&l.default_chain));
         let chains = chains.filter_map(|chain| chain.tls.as_ref());
-        let chains = chains.filter_map(|tls| Some(tls.context.get()?.certificates().clone()));
+        let chains = chains.filter_map(|tls| Some(downstream(&*tls.context.get()?)));
         clusters.chain(chains).collect()
     }
 

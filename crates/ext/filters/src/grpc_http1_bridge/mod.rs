@@ -11,13 +11,13 @@ use dragoman_proto::unpack;
 use dragoman_types::grpc::is_grpc;
 use dragoman_types::{Faults, Headers, LocalReply, RequestHead, ResponseHead, Version, id};
 
+use crate::grpc::{FRAME_HEAD, frame_head};
+
 pub const MESSAGE: &str = "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config";
 
 const PROTOBUF: &[u8] = b"application/x-protobuf";
 /// How much of an answer, or of a request without a length, is kept: Envoy's buffers have as much.
 const MOST_BODY: usize = 1 << 20;
-/// The head of a message: whether it is compressed, and its length.
-const FRAME_HEAD: usize = 5;
 
 #[derive(Debug)]
 struct Bridge {
@@ -79,11 +79,6 @@ struct Call {
     unframes: bool,
     /// What is to be framed of the request; `None`: nothing more.
     message: Option<Framing>,
-}
-
-fn frame_head(length: u32) -> [u8; FRAME_HEAD] {
-    let [a, b, c, d] = length.to_be_bytes();
-    [0, a, b, c, d]
 }
 
 impl StreamFilter for Call {

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
 use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use dragoman_filter::{Broken, Hold};
-use dragoman_types::grpc::is_grpc;
+use dragoman_types::grpc::{http_status, is_grpc};
 use dragoman_types::{Headers, LocalReply, ResponseHead, id};
 use prost_reflect::DynamicMessage;
 use serde_json::{Map, Value, json};
 
 use super::elements::{Frames, Unreadable};
+use super::field::unbase64;
 use super::methods::Rule;
 use super::uri::{Kept, unescape};
 use super::{Framing, Shared};
@@ -142,9 +141,8 @@ impl Answer {
 
     /// What the call's status makes of the head, and of a body that is empty.
     fn settle(&self, response: &mut ResponseHead, body: &mut Vec<u8>, trailers: &Headers) {
-        let status = trailers.get(id::GRPC_STATUS).and_then(|s| std::str::from_utf8(s).ok());
-        let number = status.and_then(|status| status.parse::<u32>().ok());
-        let Some(number) = number else {
+        let (Some(number), Some(status)) = (number_of(trailers), trailers.get(id::GRPC_STATUS))
+        else {
             response.status = 503;
             return;
         };
@@ -162,7 +160,7 @@ impl Answer {
             headers.remove(STATUS_DETAILS);
             return;
         }
-        headers.set(id::GRPC_STATUS, status.unwrap_or_default().as_bytes());
+        headers.set(id::GRPC_STATUS, status);
         if let Some(message) = trailers.get(id::GRPC_MESSAGE) {
             headers.set(id::GRPC_MESSAGE, message);
         }
@@ -311,9 +309,7 @@ impl Answer {
             return Err(Broken("grpc_json_transcode_failure{INVALID_ARGUMENT}"));
         }
         if self.written == 0 && self.shared.converts_status {
-            let status = trailers.get(id::GRPC_STATUS).and_then(|s| std::str::from_utf8(s).ok());
-            let number =
-                status.and_then(|status| status.parse().ok()).filter(|number| *number != 0);
+            let number = number_of(trailers).filter(|number| *number != 0);
             if let Some(json) = number.and_then(|number| self.status_as_json(number, trailers)) {
                 out.extend_from_slice(&json);
                 return Ok(());
@@ -345,28 +341,10 @@ struct Status {
 }
 
 fn decode(details: &[u8]) -> Option<Status> {
-    let config = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let bytes = GeneralPurpose::new(&STANDARD, config).decode(details).ok()?;
-    prost::Message::decode(bytes.as_slice()).ok()
+    prost::Message::decode(unbase64(&STANDARD, details)?.as_slice()).ok()
 }
 
-/// The HTTP status that stands for a gRPC status.
-/// Source: google/rpc/code.proto.
-fn http_status(grpc: u32) -> u16 {
-    match grpc {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
-    }
+/// `grpc-status`.
+fn number_of(trailers: &Headers) -> Option<u32> {
+    std::str::from_utf8(trailers.get(id::GRPC_STATUS)?).ok()?.parse().ok()
 }

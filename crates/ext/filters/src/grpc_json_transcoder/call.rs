@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use dragoman_filter::{Broken, Hold, StreamFilter};
 use dragoman_types::{Headers, LocalReply, ResponseHead};
+use prost::Message;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value as Field};
 use serde_json::Value;
 
 use super::Shared;
 use super::answer::Answer;
-use super::elements::{Elements, NoArray, frame};
+use super::elements::{Elements, NoArray};
 use super::field::{Binding, FieldPath};
 use super::message;
 use super::methods::{Body, Rule};
+use crate::grpc::frame_head;
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -72,19 +74,22 @@ impl Call {
     ) -> Result<(), String> {
         let bindings = std::mem::take(&mut self.bindings);
         let made = message::make(&self.rule.input, &bindings, at, body, self.shared.rules)?;
-        frame(&made, out);
-        self.sent = true;
+        self.frame(&made, out);
         Ok(())
+    }
+
+    fn frame(&mut self, message: &DynamicMessage, out: &mut Vec<u8>) {
+        let message = message.encode_to_vec();
+        out.extend(frame_head(u32::try_from(message.len()).unwrap_or(u32::MAX)));
+        out.extend_from_slice(&message);
+        self.sent = true;
     }
 
     /// Adds a message whose `HttpBody` at `at` has this data.
     fn send_raw(&mut self, at: &FieldPath, data: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let bindings = std::mem::take(&mut self.bindings);
-        let made =
-            message::make(&self.rule.input, &bindings, &Vec::new(), None, self.shared.rules)?;
-        let broken = |error: prost::DecodeError| error.to_string();
         let mut whole =
-            DynamicMessage::decode(self.rule.input.clone(), made.as_slice()).map_err(broken)?;
+            message::make(&self.rule.input, &bindings, &Vec::new(), None, self.shared.rules)?;
         let mut place = &mut whole;
         for field in at {
             if !place.has_field(field)
@@ -100,8 +105,7 @@ impl Call {
             set(place, "content_type", Field::String(kind));
         }
         set(place, "data", Field::Bytes(data.to_vec().into()));
-        frame(&prost::Message::encode_to_vec(&whole), out);
-        self.sent = true;
+        self.frame(&whole, out);
         Ok(())
     }
 

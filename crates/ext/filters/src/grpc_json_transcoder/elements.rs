@@ -1,5 +1,7 @@
 //! The elements of a JSON array that comes in pieces, and the messages of a gRPC body.
 
+use crate::grpc::FRAME_HEAD;
+
 /// Cuts an array into its elements as they come; what they are isn't looked at.
 #[derive(Debug, Default)]
 pub(super) struct Elements {
@@ -101,15 +103,6 @@ impl Elements {
     }
 }
 
-/// The head of a message: whether it is compressed, and its length (grpc/doc/PROTOCOL-HTTP2.md).
-const HEAD: usize = 5;
-
-pub(super) fn frame(message: &[u8], out: &mut Vec<u8>) {
-    out.push(0);
-    out.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    out.extend_from_slice(message);
-}
-
 /// Cuts a gRPC body that comes in pieces into its messages.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -135,7 +128,7 @@ impl Frames {
     /// The next whole message, with no more than `most` bytes.
     pub(super) fn next(&mut self, most: usize) -> Result<Option<Vec<u8>>, Unreadable> {
         let left = &self.kept[self.given..];
-        let Some((head, behind)) = left.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let Some((head, behind)) = left.split_first_chunk::<FRAME_HEAD>() else { return Ok(None) };
         let [flags, a, b, c, d] = *head;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if length > most {
@@ -145,7 +138,7 @@ impl Frames {
             return Err(Unreadable::Compressed);
         }
         let Some(message) = behind.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
-        self.given += HEAD + length;
+        self.given += FRAME_HEAD + length;
         Ok(Some(message))
     }
 

@@ -1,7 +1,7 @@
 //! Fields of messages as bindings name them, and JSON values for what stands in a path or a query.
 
 use base64::Engine;
-use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
@@ -197,11 +197,15 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 }
 
 fn bytes(text: &str) -> bool {
+    [STANDARD, URL_SAFE].iter().any(|alphabet| unbase64(alphabet, text.as_bytes()).is_some())
+}
+
+/// Base64 as it comes from everywhere: padded or not.
+pub(super) fn unbase64(alphabet: &Alphabet, text: &[u8]) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    let fits = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).is_ok();
-    fits(&STANDARD) || fits(&URL_SAFE)
+    GeneralPurpose::new(alphabet, config).decode(text).ok()
 }
 
 /// The name of an enumeration's value, as it is written there.

@@ -1,6 +1,5 @@
 //! A call's message out of what a request says: its path, its query and its body.
 
-use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 use serde_path_to_error::Track;
@@ -25,7 +24,7 @@ pub(super) fn make(
     at: &FieldPath,
     body: Option<Value>,
     rules: Rules,
-) -> Result<Vec<u8>, String> {
+) -> Result<DynamicMessage, String> {
     let mut whole = Map::new();
     bindings.iter().for_each(|binding| binding.put(&mut whole));
     if let Some(body) = body {
@@ -46,8 +45,7 @@ pub(super) fn make(
     let whole = Value::Object(whole);
     let tracked = serde_path_to_error::Deserializer::new(whole, &mut track);
     let message = DynamicMessage::deserialize(kind.clone(), tracked);
-    let message = message.map_err(|error| format!("{}: {error}", track.path()))?;
-    Ok(message.encode_to_vec())
+    message.map_err(|error| format!("{}: {error}", track.path()))
 }
 
 fn put_body(

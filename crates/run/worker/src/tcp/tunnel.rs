@@ -64,8 +64,11 @@ impl Proxied {
         let speaks = Speaks::http(cluster.config(), None);
         // Who is told of the client has connections for this client alone.
         let header = cluster.header(&self.connection);
-        let told = (!header.is_empty()).then(|| host.meant(None, header)).flatten();
-        let host = told.unwrap_or_else(|| host.clone());
+        let told = match header.is_empty() {
+            true => Some(host.clone()),
+            false => host.meant(None, header),
+        };
+        let Some(host) = told else { return self.no_tunnel(NoConnection::Overflow) };
         let leased = pooled(self, cluster, host, (PRIORITY, &limits), speaks).await;
         let mut leased = match leased {
             Ok(leased) => leased,

@@ -105,17 +105,15 @@ impl WorkerHost {
             return Some(known.clone());
         }
         // Clients are limited by their listeners; what names they make up is not.
-        let most = match name.is_some() && header.is_empty() {
-            true => MAX_NAMES,
-            false => meant.most.max(MAX_NAMES),
-        };
+        let limited = name.is_some() && header.is_empty();
+        let most = if limited { MAX_NAMES } else { meant.most.max(MAX_NAMES) };
         if meant.hosts.len() >= most {
             // Their idle connections end.
             meant.hosts.retain(|_, host| host.is_busy());
             meant.most = 2 * meant.hosts.len();
-            if meant.hosts.len() >= most {
-                return None;
-            }
+        }
+        if limited && meant.hosts.len() >= MAX_NAMES {
+            return None;
         }
         let (stats, shards) = (self.stats.clone(), self.shards.clone());
         let mut host = WorkerHost::new(self.host.clone(), stats, shards, self.cluster.clone());
