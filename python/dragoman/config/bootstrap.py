@@ -4,7 +4,7 @@ Every step goes on after a fault as far as it makes sense, so one run tells ever
 that can't be read, or a field that can't be, hides what would be said about it later.
 """
 
-from dragoman.config import check_tls, checks, deprecations, support
+from dragoman.config import check_retries, check_tls, checks, deprecations, support
 from dragoman.config.check_context import Context
 from dragoman.config.diagnostics import ERROR, WARNING, Diagnostic, Position
 from dragoman.config.loaded import Loaded
@@ -82,7 +82,11 @@ def _faults(known: Types, step: Step, rules: Rules, context: Context) -> list[tu
     broken = [(ERROR, fault) for fault in rules.faults(step.message)]
     crossed = [(ERROR, fault) for fault in checks.faults(step, context)]
     old = [(WARNING, fault) for fault in deprecations.faults(step, known)]
-    weak = [(WARNING, fault) for fault in check_tls.warnings(step, context)]
+    weak = [
+        (WARNING, fault)
+        for check in (check_tls, check_retries)
+        for fault in check.warnings(step, context)
+    ]
     return broken + crossed + unsupported + old + weak
 
 

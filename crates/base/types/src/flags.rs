@@ -23,8 +23,11 @@ macro_rules! flags {
     (@bits $bit:expr;) => {};
 }
 
-// In the order in which Envoy prints them.
+// In the order in which Envoy prints them: that of a request's way, on which retries end before what then failed
+// is told.
 flags! {
+    UPSTREAM_RETRY_LIMIT_EXCEEDED "URX" "UpstreamRetryLimitExceeded"
+    UPSTREAM_OVERFLOW "UO" "UpstreamOverflow"
     FAILED_LOCAL_HEALTH_CHECK "LH" "FailedLocalHealthCheck"
     NO_HEALTHY_UPSTREAM "UH" "NoHealthyUpstream"
     UPSTREAM_REQUEST_TIMEOUT "UT" "UpstreamRequestTimeout"
@@ -32,7 +35,6 @@ flags! {
     UPSTREAM_REMOTE_RESET "UR" "UpstreamRemoteReset"
     UPSTREAM_CONNECTION_FAILURE "UF" "UpstreamConnectionFailure"
     UPSTREAM_CONNECTION_TERMINATION "UC" "UpstreamConnectionTermination"
-    UPSTREAM_OVERFLOW "UO" "UpstreamOverflow"
     NO_ROUTE_FOUND "NR" "NoRouteFound"
     DELAY_INJECTED "DI" "DelayInjected"
     FAULT_INJECTED "FI" "FaultInjected"
@@ -40,7 +42,6 @@ flags! {
     UNAUTHORIZED_EXTERNAL_SERVICE "UAEX" "UnauthorizedExternalService"
     RATELIMIT_SERVICE_ERROR "RLSE" "RateLimitServiceError"
     DOWNSTREAM_CONNECTION_TERMINATION "DC" "DownstreamConnectionTermination"
-    UPSTREAM_RETRY_LIMIT_EXCEEDED "URX" "UpstreamRetryLimitExceeded"
     STREAM_IDLE_TIMEOUT "SI" "StreamIdleTimeout"
     INVALID_ENVOY_REQUEST_HEADERS "IH" "InvalidEnvoyRequestHeaders"
     DOWNSTREAM_PROTOCOL_ERROR "DPE" "DownstreamProtocolError"
@@ -124,7 +125,7 @@ mod tests {
     fn prints_as_the_access_log_does() {
         assert_eq!(Flags::NONE.to_string(), "-");
         let both = Flags::UPSTREAM_RETRY_LIMIT_EXCEEDED | Flags::UPSTREAM_CONNECTION_FAILURE;
-        assert_eq!(both.to_string(), "UF,URX");
+        assert_eq!(both.to_string(), "URX,UF");
         assert_eq!(Flags::from_short("UH"), Some(Flags::NO_HEALTHY_UPSTREAM));
         assert_eq!(Flags::from_short("??"), None);
     }

@@ -13,4 +13,4 @@ pub use config::{Cluster, Discovery, OriginalDst};
 pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
 pub use hosts::{Health, Host, Hosts, Locality};
 pub use http::{RequestNames, UpstreamHttp, UpstreamProtocol};
-pub use thresholds::Thresholds;
+pub use thresholds::{RetryBudget, Thresholds};

@@ -1,6 +1,9 @@
 //! Compiles a `RouteConfiguration`, and refuses every field that nothing here acts on.
 
+use std::sync::Arc;
+
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
+use dragoman_proto::pb::google::protobuf::{UInt32Value, UInt64Value};
 use dragoman_types::Faults;
 use dragoman_types::headers::HeaderName;
 use pb::route::Action as PbAction;
@@ -41,6 +44,7 @@ macro_rules! mutations {
 use mutations;
 
 mod action;
+mod retry;
 
 /// What is gathered over the whole configuration.
 #[derive(Debug, Default)]
@@ -150,12 +154,8 @@ fn refuse_virtual_host(message: &pb::VirtualHost, faults: &mut Faults) {
             (!message.rate_limits.is_empty(), "rate_limits"),
             (message.cors.is_some(), "cors"),
             (!message.typed_per_filter_config.is_empty(), "typed_per_filter_config"),
-            (message.retry_policy.is_some(), "retry_policy"),
             (message.retry_policy_typed_config.is_some(), "retry_policy_typed_config"),
             (message.hedge_policy.is_some(), "hedge_policy"),
-            (message.include_is_timeout_retry_header, "include_is_timeout_retry_header"),
-            (message.per_request_buffer_limit_bytes.is_some(), "per_request_buffer_limit_bytes"),
-            (message.request_body_buffer_limit.is_some(), "request_body_buffer_limit"),
             (!message.request_mirror_policies.is_empty(), "request_mirror_policies"),
             (!message.route_specifiers.is_empty(), "route_specifiers"),
         ],
@@ -163,6 +163,7 @@ fn refuse_virtual_host(message: &pb::VirtualHost, faults: &mut Faults) {
     );
 }
 
+#[allow(deprecated)]
 fn virtual_host(
     place: usize,
     message: &pb::VirtualHost,
@@ -183,14 +184,23 @@ fn virtual_host(
             RequireTls::All
         }
     };
+    let retry = message.retry_policy.as_ref();
+    let retry = retry.map(|m| Arc::new(faults.field("retry_policy", |f| retry::retry(m, f))));
+    let kept = kept_body(message.request_body_buffer_limit, message.per_request_buffer_limit_bytes);
     let first_route = routes.len();
     for (item, message_route) in message.routes.iter().enumerate() {
         context.path = format!("virtual_hosts[{place}].routes[{item}]");
         let label = format!("{}#{item}", message.name);
         let index = routes.len();
-        routes.push(faults.item("routes", item, |faults| {
+        let mut compiled = faults.item("routes", item, |faults| {
             route(message_route, Place { index, virtual_host: place, label }, context, faults)
-        }));
+        });
+        if let Action::Forward(forward) = &mut compiled.action {
+            // The nearer one holds, and as a whole.
+            forward.retry = forward.retry.take().or_else(|| retry.clone());
+            forward.kept_body = forward.kept_body.or(kept);
+        }
+        routes.push(compiled);
     }
     let (request, response) = mutations!(message, faults);
     VirtualHost {
@@ -202,9 +212,15 @@ fn virtual_host(
         require_tls,
         request,
         response,
+        timeout_retry_in_request: message.include_is_timeout_retry_header,
         attempt_count_in_request: message.include_request_attempt_count,
         attempt_count_in_response: message.include_attempt_count_in_response,
     }
+}
+
+/// How much of a request's body is kept for another attempt; the newer field's name wins.
+fn kept_body(limit: Option<UInt64Value>, older: Option<UInt32Value>) -> Option<u64> {
+    limit.map(|limit| limit.value).or(older.map(|limit| u64::from(limit.value)))
 }
 
 struct Place {
@@ -221,8 +237,6 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
         &[
             (!message.typed_per_filter_config.is_empty(), "typed_per_filter_config"),
             (message.tracing.is_some(), "tracing"),
-            (message.per_request_buffer_limit_bytes.is_some(), "per_request_buffer_limit_bytes"),
-            (message.request_body_buffer_limit.is_some(), "request_body_buffer_limit"),
             (!message.stat_prefix.is_empty(), "stat_prefix"),
             (!message.route_specifiers.is_empty(), "route_specifiers"),
         ],
@@ -233,7 +247,24 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
     let (path, conditions) = faults.field("match", |faults| {
         (PathMatcher::compile(matching, faults), Conditions::compile(matching, faults))
     });
-    let action = match &message.action {
+    let action = action(message, context, faults);
+    let (request, response) = mutations!(message, faults);
+    Route {
+        index: place.index,
+        virtual_host: place.virtual_host,
+        label: if message.name.is_empty() { place.label.into() } else { (&*message.name).into() },
+        name: (&*message.name).into(),
+        path,
+        conditions,
+        request,
+        response,
+        action,
+    }
+}
+
+#[allow(deprecated)]
+fn action(message: &pb::Route, context: &mut Context, faults: &mut Faults) -> Action {
+    let mut action = match &message.action {
         Some(PbAction::Route(forward)) => {
             Action::Forward(faults.field("route", |f| action::forward(forward, context, f)))
         }
@@ -254,16 +285,9 @@ fn route(message: &pb::Route, place: Place, context: &mut Context, faults: &mut 
             Action::Forward(action::nowhere())
         }
     };
-    let (request, response) = mutations!(message, faults);
-    Route {
-        index: place.index,
-        virtual_host: place.virtual_host,
-        label: if message.name.is_empty() { place.label.into() } else { (&*message.name).into() },
-        name: (&*message.name).into(),
-        path,
-        conditions,
-        request,
-        response,
-        action,
+    if let Action::Forward(forward) = &mut action {
+        forward.kept_body =
+            kept_body(message.request_body_buffer_limit, message.per_request_buffer_limit_bytes);
     }
+    action
 }

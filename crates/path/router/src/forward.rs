@@ -1,10 +1,12 @@
 //! `RouteAction`: which cluster a request goes to, and the limits that the route sets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Priority, RequestHead};
 
+use crate::retry::RetryPolicy;
 use crate::rewrite::{HostRewrite, PathRewrite};
 use dragoman_edits::Edits;
 
@@ -27,6 +29,11 @@ pub struct Forward {
     pub cluster_not_found_status: u16,
     pub priority: Priority,
     pub upgrades: Box<[Upgrade]>,
+    /// The route's policy, or its virtual host's.
+    pub retry: Option<Arc<RetryPolicy>>,
+    /// Bytes of the request's body that are kept for another attempt; `None`: as many as the connection's
+    /// buffer holds.
+    pub kept_body: Option<u64>,
 }
 
 /// What becomes of authority and path.

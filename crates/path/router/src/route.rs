@@ -40,6 +40,7 @@ pub struct VirtualHost {
     pub(crate) require_tls: RequireTls,
     pub(crate) request: Edits,
     pub(crate) response: Edits,
+    pub(crate) timeout_retry_in_request: bool,
     pub(crate) attempt_count_in_request: bool,
     pub(crate) attempt_count_in_response: bool,
 }
@@ -93,6 +94,11 @@ impl Route {
 impl VirtualHost {
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// `x-envoy-is-timeout-retry` goes upstream with each further attempt.
+    pub fn include_is_timeout_retry_header(&self) -> bool {
+        self.timeout_retry_in_request
     }
 
     /// `x-envoy-attempt-count` goes upstream.

@@ -73,9 +73,8 @@ fn unsupported_options_of_a_route() {
 fn unsupported_options_of_an_action() {
     type Change = fn(&mut pb::RouteAction);
     #[allow(deprecated)]
-    let changes: [(Change, &str); 8] = [
+    let changes: [(Change, &str); 7] = [
         (|a| a.metadata_match = Some(Default::default()), "metadata_match"),
-        (|a| a.retry_policy = Some(Default::default()), "retry_policy"),
         (|a| a.hash_policy.push(Default::default()), "hash_policy"),
         (|a| a.request_mirror_policies.push(Default::default()), "request_mirror_policies"),
         (|a| a.rate_limits.push(Default::default()), "rate_limits"),
@@ -93,6 +92,24 @@ fn unsupported_options_of_an_action() {
         "unsupported",
     );
     refused(&any_action(|a| a.cluster_specifier = None), &format!("{ROUTE}.route"), "missing");
+}
+
+#[test]
+fn faults_of_a_retry_policy() {
+    let path = |field: &str| format!("{ROUTE}.route.retry_policy.{field}");
+    let policy = |change: fn(&mut pb::RetryPolicy)| {
+        let mut policy = pb::RetryPolicy::default();
+        change(&mut policy);
+        any_action(|a| a.retry_policy = Some(policy))
+    };
+    let priority = policy(|p| p.retry_priority = Some(Default::default()));
+    refused(&priority, &path("retry_priority"), "unsupported");
+    let fresh = policy(|p| p.refresh_cluster_on_retry = true);
+    refused(&fresh, &path("refresh_cluster_on_retry"), "unsupported");
+    let back_off = policy(|p| p.retry_back_off = Some(Default::default()));
+    refused(&back_off, &path("retry_back_off.base_interval"), "bad-value");
+    let untyped = policy(|p| p.retry_host_predicate.push(Default::default()));
+    refused(&untyped, &path("retry_host_predicate[0]"), "missing");
 }
 
 #[test]

@@ -284,21 +284,38 @@ impl Control {
         state.metrics.listeners.total_filter_chains_draining.set(chains);
         let snapshot = state.snapshot.clone();
         for entry in snapshot.clusters.values() {
-            let open = |priority: Priority, of: fn(&ClusterLoad) -> &Gauge, limit: u32| {
+            let sum = |priority: Priority, of: fn(&ClusterLoad) -> &Gauge| {
                 let shards = (0..self.workers).map(|i| entry.loads[priority as usize].shard(i));
-                let now = shards.map(|shard| of(&shard).value()).sum::<i64>();
-                i64::from(now >= i64::from(limit))
+                shards.map(|shard| of(&shard).value()).sum::<i64>()
+            };
+            let open = |priority: Priority, of: fn(&ClusterLoad) -> &Gauge, limit: u32| {
+                i64::from(sum(priority, of) >= i64::from(limit))
             };
             let stats = state.metrics.cluster(&entry.config.stat_name);
             let gauges = [
-                [&stats.default_cx_open, &stats.default_rq_open, &stats.default_rq_pending_open],
-                [&stats.high_cx_open, &stats.high_rq_open, &stats.high_rq_pending_open],
+                [
+                    &stats.default_cx_open,
+                    &stats.default_rq_open,
+                    &stats.default_rq_pending_open,
+                    &stats.default_rq_retry_open,
+                ],
+                [
+                    &stats.high_cx_open,
+                    &stats.high_rq_open,
+                    &stats.high_rq_pending_open,
+                    &stats.high_rq_retry_open,
+                ],
             ];
-            for (priority, [cx, rq, pending]) in Priority::ALL.into_iter().zip(gauges) {
+            for (priority, [cx, rq, pending, retry]) in Priority::ALL.into_iter().zip(gauges) {
                 let limits = entry.config.thresholds[priority as usize];
                 cx.set(open(priority, |load| &load.connections, limits.max_connections));
                 rq.set(open(priority, |load| &load.requests, limits.max_requests));
                 pending.set(open(priority, |load| &load.pending, limits.max_pending_requests));
+                let requests =
+                    sum(priority, |load| &load.requests) + sum(priority, |load| &load.pending);
+                let most = limits.most_retries(requests.try_into().unwrap_or(0));
+                let retries = sum(priority, |load| &load.retries);
+                retry.set(i64::from(retries.try_into().is_ok_and(|now: u64| now >= most)));
             }
         }
     }

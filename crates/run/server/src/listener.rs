@@ -22,6 +22,9 @@ use crate::network::{self, Means, NetworkPlan};
 use crate::resources::Resources;
 use crate::transport_socket;
 
+/// `per_connection_buffer_limit_bytes`, unless set.
+const BUFFER_LIMIT: u32 = 1 << 20;
+
 /// A compiled listener without sockets and statistics.
 #[derive(Debug)]
 pub(crate) struct ListenerPlan {
@@ -33,6 +36,7 @@ pub(crate) struct ListenerPlan {
     pub(crate) binds: bool,
     /// Connections go on at the listener that has their destination (`use_original_dst`).
     pub(crate) hands_off: bool,
+    pub(crate) buffer_limit: u32,
     pub(crate) inbound: bool,
     pub(crate) filters: FiltersPlan,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
@@ -133,6 +137,7 @@ pub(crate) fn compile(
         options,
         binds: bool_or(message.bind_to_port.as_ref(), true),
         hands_off: hands_off(message),
+        buffer_limit: u32_or(message.per_connection_buffer_limit_bytes.as_ref(), BUFFER_LIMIT),
         inbound: message.traffic_direction == TrafficDirection::Inbound as i32,
         filters,
         access_logs: Arc::new(access_logs),

@@ -90,6 +90,7 @@ impl Control {
             stats: self.registry.scope(&prefix),
             responses: self.registry.scope(&prefix),
             internal: self.registry.scope(&format!("{prefix}internal.")),
+            retry: self.registry.scope(&format!("{prefix}retry.")),
             external: self.registry.scope(&format!("{prefix}external.")),
             // Counts go on while the name stays, as those in the registry do.
             loads: match old {
@@ -167,6 +168,7 @@ impl Control {
             addresses,
             takes_ipv4: plan.options.ipv4_compat,
             hands_off: plan.hands_off,
+            buffer_limit: plan.buffer_limit,
             inbound: plan.inbound,
             filters: ListenerFilters {
                 list: plan.filters.list.clone(),

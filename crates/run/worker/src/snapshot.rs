@@ -17,7 +17,8 @@ use rustc_hash::FxHashMap;
 
 use crate::stats::{
     ClusterLoad, ClusterResponseStats, ClusterStats, CodecStats, HandlerStats, HostStats,
-    Http2Stats, HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RouteStats, TcpStats,
+    Http2Stats, HttpStats, ListenerHttpStats, ListenerStats, OriginStats, RetryStats, RouteStats,
+    TcpStats,
 };
 
 /// One version of everything.
@@ -45,6 +46,7 @@ pub struct ClusterEntry {
     pub responses: ScopeHandle<ClusterResponseStats>,
     pub internal: ScopeHandle<OriginStats>,
     pub external: ScopeHandle<OriginStats>,
+    pub retry: ScopeHandle<RetryStats>,
     /// By priority.
     pub loads: [ScopeHandle<ClusterLoad>; 2],
     /// By place in `hosts`.
@@ -169,6 +171,8 @@ pub struct Listener {
     /// Connections whose destination is another one than the socket's go on at the listener that has
     /// it, if there is one.
     pub hands_off: bool,
+    /// Bytes of a request that may be kept for another attempt (`per_connection_buffer_limit_bytes`).
+    pub buffer_limit: u32,
     pub inbound: bool,
     pub filters: ListenerFilters,
     /// Of connections, at their end.

@@ -181,7 +181,7 @@ stats_struct! {
 stats_struct! {
     /// What the circuit breakers of one priority count. Shown under no name.
     pub struct ClusterLoad {
-        gauges: connections, pending, requests;
+        gauges: connections, pending, requests, retries;
     }
 }
 
@@ -197,6 +197,13 @@ stats_struct! {
     /// `cluster.<name>.external.` and `.internal.`: by where the request came from.
     pub struct OriginStats {
         histograms: upstream_rq_time: Milliseconds;
+        codes: upstream_rq = "upstream_rq_";
+    }
+}
+
+stats_struct! {
+    /// `cluster.<name>.retry.`: answers that were followed by another attempt.
+    pub struct RetryStats {
         codes: upstream_rq = "upstream_rq_";
     }
 }

@@ -1,5 +1,6 @@
 //! Compiles what a route does: `RouteAction`, `RedirectAction`, `DirectResponseAction`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dragoman_format::{Format, LogFormat};
@@ -13,6 +14,7 @@ use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewr
 use pb::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
 
+use super::retry::retry;
 use super::{Context, refuse};
 use crate::answer::{Direct, Redirect, RedirectPath};
 use crate::forward::{
@@ -38,6 +40,8 @@ pub(super) fn nowhere() -> Forward {
         cluster_not_found_status: 503,
         priority: Priority::Default,
         upgrades: Box::default(),
+        retry: None,
+        kept_body: None,
     }
 }
 
@@ -70,6 +74,11 @@ pub(super) fn forward(
         cluster_not_found_status: not_found_status(message, faults),
         priority: priority(message.priority, faults),
         upgrades: upgrades(message, faults),
+        retry: message
+            .retry_policy
+            .as_ref()
+            .map(|policy| Arc::new(faults.field("retry_policy", |f| retry(policy, f)))),
+        kept_body: None,
     }
 }
 
@@ -81,7 +90,6 @@ fn refuse_forward(message: &pb::RouteAction, faults: &mut Faults) {
             (message.path_rewrite_policy.is_some(), "path_rewrite_policy"),
             (message.flush_timeout.is_some(), "flush_timeout"),
             (message.early_data_policy.is_some(), "early_data_policy"),
-            (message.retry_policy.is_some(), "retry_policy"),
             (message.retry_policy_typed_config.is_some(), "retry_policy_typed_config"),
             (!message.request_mirror_policies.is_empty(), "request_mirror_policies"),
             (!message.rate_limits.is_empty(), "rate_limits"),

@@ -55,6 +55,7 @@ impl Exchange<'_> {
     pub(super) fn answered(&mut self, leased: &Leased) {
         let now = self.worker.clock.now();
         self.patience.moved(now);
+        self.patience.attempt_answered();
         self.info.phases.upstream_response_begin = Some(now);
         self.info.upstream_version = Some(self.x.response.version);
         self.info.response_code = Some(self.x.response.status);
@@ -110,9 +111,15 @@ impl Exchange<'_> {
             }
             return;
         }
+        self.give_back(leased);
+    }
+
+    /// The host's connection serves others.
+    pub(super) fn give_back(&self, leased: Leased) {
         let http = self.cluster.as_ref().map(|c| &c.config().http);
         let max = http.map_or(0, |http| http.max_requests_per_connection);
-        leased.give_back(now, max, http.and_then(|http| http.max_connection_duration));
+        let age = http.and_then(|http| http.max_connection_duration);
+        leased.give_back(self.worker.clock.now(), max, age);
     }
 
     /// Sends a local reply.

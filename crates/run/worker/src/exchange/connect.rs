@@ -6,12 +6,14 @@ use dragoman_cluster::Thresholds;
 use dragoman_router::Forward;
 use dragoman_types::{Moment, Priority, StreamInfo};
 
-use super::leg::Failure;
+use super::failure::Failure;
+use super::retry::Attempts;
 use super::{Exchange, Stop, replies};
 use crate::connect::{self, NoConnection, Waits};
 use crate::context::Worker;
 use crate::dial::Speaks;
 use crate::lease::Leased;
+use crate::stream::StreamError;
 use crate::upstream::{MAX_NAMES, WorkerCluster, WorkerHost};
 
 impl Exchange<'_> {
@@ -20,11 +22,21 @@ impl Exchange<'_> {
         &mut self,
         cluster: &WorkerCluster,
         forward: &Forward,
+        attempts: Option<&mut Attempts<'_>>,
     ) -> Result<Rc<WorkerHost>, Stop> {
         let worker = self.worker;
         let headers = &self.x.request.headers;
-        let host = cluster.pick(self.connection, Some(headers), &mut || worker.random());
-        let Some(host) = host else { return Err(self.no_host(cluster)) };
+        let pick = || cluster.pick(self.connection, Some(headers), &mut || worker.random());
+        let mut found = pick();
+        if let Some(attempts) = attempts {
+            let mut looked = 0;
+            while found.as_ref().is_some_and(|host| attempts.passes_over(host, looked)) {
+                found = pick();
+                looked += 1;
+            }
+            found.iter().for_each(|host| attempts.tries(host));
+        }
+        let Some(host) = found else { return Err(self.no_host(cluster)) };
         self.host = Some(host.clone());
         if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
             let keep = self.envoy_headers();
@@ -62,7 +74,7 @@ impl Exchange<'_> {
         host: Rc<WorkerHost>,
         priority: Priority,
         limits: &Thresholds,
-    ) -> Result<Leased, Stop> {
+    ) -> Result<Leased, Failure> {
         let speaks = Speaks::http(cluster.config(), self.info.version);
         match connect::take(self, cluster, &host, (priority, limits), speaks) {
             Ok(leased) => Ok(leased),
@@ -83,13 +95,13 @@ impl Exchange<'_> {
         host: Rc<WorkerHost>,
         priority: Priority,
         limits: &Thresholds,
-    ) -> Result<Leased, Stop> {
+    ) -> Result<Leased, Failure> {
         let now = self.worker.clock.now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
         if !host.has_room(priority, limits) {
             cluster.cells.stats.upstream_cx_overflow.inc();
-            return Err(self.overflow("max_connections", limits.max_connections));
+            return Err(self.overflow("max_connections", limits.max_connections).into());
         }
         host.take_place(priority);
         cluster.cells.stats.upstream_rq_pending_total.inc();
@@ -105,7 +117,7 @@ impl Exchange<'_> {
         cluster: &WorkerCluster,
         mut dead: Leased,
         failure: &Failure,
-    ) -> Result<Leased, Stop> {
+    ) -> Result<Leased, Failure> {
         dead.fate = failure.fate();
         let (priority, host) = (dead.priority, dead.host.clone());
         let limits = cluster.config().thresholds[priority as usize];
@@ -122,25 +134,27 @@ impl Exchange<'_> {
         cluster: &WorkerCluster,
         limits: &Thresholds,
         why: NoConnection<Stop>,
-    ) -> Stop {
+    ) -> Failure {
         let cluster = cluster.config();
-        match why {
-            NoConnection::Stopped(stop) => stop,
+        let reply = match why {
+            NoConnection::Stopped(stop) => return stop.into(),
             NoConnection::Overflow => {
-                self.overflow("max_pending_requests", limits.max_pending_requests)
+                let most = limits.max_pending_requests;
+                return self.overflow("max_pending_requests", most).into();
             }
             NoConnection::Failed { reason, text } => {
                 self.info.upstream_transport_failure = reason.clone().map(Into::into);
-                replies::connect_failed(cluster, reason.as_deref(), &text).into()
+                replies::connect_failed(cluster, reason.as_deref(), &text)
             }
             NoConnection::OthersFailed => {
                 let text = "the connection that it waited for could not be opened";
-                replies::connect_failed(cluster, None, text).into()
+                replies::connect_failed(cluster, None, text)
             }
-            NoConnection::TimedOut => replies::connect_timeout(cluster).into(),
-            NoConnection::Terminated => replies::terminated().into(),
-            NoConnection::Gone => Stop::Gone,
-        }
+            NoConnection::TimedOut => replies::connect_timeout(cluster),
+            NoConnection::Terminated => return Failure::Upstream(StreamError::Closed),
+            NoConnection::Gone => return Stop::Gone.into(),
+        };
+        Failure::Unconnected(Box::new(reply))
     }
 }
 

@@ -8,8 +8,8 @@ use dragoman_codec::{Framing, Response};
 use dragoman_filter::{Hold, Streams, Surroundings};
 use dragoman_types::{Connection, Headers, LocalReply, id};
 
+use super::failure::Failure;
 use super::filtered::{Filtering, framing};
-use super::leg::Failure;
 use super::{Exchange, Stop};
 use crate::context::Worker;
 use crate::lease::Leased;

@@ -9,38 +9,15 @@ use std::time::Duration;
 use dragoman_cluster::Cluster;
 use dragoman_codec::{Framing, Response};
 use dragoman_router::Forward;
-use dragoman_types::{Flags, IdSet, LocalReply, Moment, grpc, id};
+use dragoman_types::{IdSet, Moment, grpc, id};
 
+use super::failure::Failure;
 use super::patience::Expired;
-use super::{Exchange, Stop, replies};
+use super::{Exchange, Stop};
 use crate::client::Client;
 use crate::h1::Head;
 use crate::lease::Leased;
 use crate::stream::{PumpError, Sink, Source, StreamError, pump};
-use crate::upstream::Gone;
-
-/// What ended the leg.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Upstream(StreamError),
-    /// Status 101 where no upgrade was asked for, or a flood of interim responses.
-    Unasked,
-    ClientGone,
-    Client(dragoman_codec::h1::ParseError),
-    /// A filter answers in the middle of the request.
-    Answered,
-    /// A filter waits for the whole response, which is longer than what is kept.
-    TooLarge,
-    Expired(Expired),
-}
-
-impl Failure {
-    /// The host closed without a byte of an answer.
-    pub(super) fn is_unanswered_close(&self, leased: &Leased) -> bool {
-        let closed = matches!(self, Failure::Upstream(StreamError::Closed | StreamError::Io));
-        closed && !leased.is_answered()
-    }
-}
 
 /// Interim responses that one answer may have.
 const MAX_INTERIMS: u32 = 16;
@@ -63,6 +40,7 @@ impl Exchange<'_> {
         let headers = &mut self.x.request.headers;
         self.patience.route = forward.timeout;
         let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
+        let asked = headers.get(id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS).and_then(number);
         let expected = headers.get(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS).and_then(number);
         if let Some(ms) = expected.filter(|_| self.manager.shared.respect_expected_timeout) {
             // An inner proxy's budget, already running.
@@ -72,6 +50,10 @@ impl Exchange<'_> {
                 self.patience.route = Some(Duration::from_millis(ms)).filter(|d| !d.is_zero());
             }
             headers.remove(id::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS);
+        }
+        if asked.is_some() || forward.retry.is_some() {
+            let asked = asked.map(Duration::from_millis);
+            self.patience.plan_attempts(forward.retry.as_deref(), asked);
         }
         // The router's own orders; they end here.
         for order in headers.present().intersection(ROUTER_ORDERS).iter() {
@@ -154,7 +136,7 @@ impl Exchange<'_> {
         };
         self.info.upstream_header_sent = leased.client().request(&self.x.request, framing, tunnel);
         (self.request_sent, self.request_finished) = (false, false);
-        self.request_refused = false;
+        (self.request_refused, self.interims) = (false, 0);
     }
 
     /// There is a connection to the host.
@@ -168,6 +150,7 @@ impl Exchange<'_> {
         info.upstream_local = local.clone();
         info.upstream_connection_id = Some(id);
         info.upstream_tls = tls.clone();
+        self.patience.attempt_began(now);
     }
 
     /// Moves the request on; errors of the host's side are left to its answer.
@@ -189,17 +172,12 @@ impl Exchange<'_> {
             return Ok(());
         }
         let before = self.info.bytes_received;
-        let moved = &mut self.info.bytes_received;
-        let finished = &mut self.request_finished;
-        let pumped = match &mut self.filtering {
-            None => pump(&mut self.server, client, moved, finished, cx),
-            Some(filtering) => {
-                let source = &mut filtering.request(&mut self.server);
-                let pumped = pump(source, client, &mut 0, finished, cx);
-                *moved = filtering.request.taken;
-                pumped
-            }
-        };
+        let pumped = self.pump_request(cx, client);
+        if self.kept.as_mut().is_some_and(|kept| kept.overflows())
+            && let Some(cluster) = &self.cluster
+        {
+            cluster.cells.stats.retry_or_shadow_abandoned.inc();
+        }
         let whole = self.server.is_received() && !self.patience.is_request_ended();
         if whole && !(self.upgraded.is_some() && self.is_connect()) {
             let now = self.worker.clock.now();
@@ -229,6 +207,34 @@ impl Exchange<'_> {
             Poll::Pending => {}
         }
         Ok(())
+    }
+
+    fn pump_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+    ) -> Poll<Result<(), PumpError>> {
+        let (server, finished) = (&mut self.server, &mut self.request_finished);
+        let moved = &mut self.info.bytes_received;
+        match (&mut self.filtering, &mut self.kept) {
+            (None, None) => pump(server, client, moved, finished, cx),
+            (Some(filtering), None) => {
+                let pumped = pump(&mut filtering.request(server), client, &mut 0, finished, cx);
+                *moved = filtering.request.taken;
+                pumped
+            }
+            (None, Some(kept)) => {
+                let pumped = pump(&mut kept.replay(server), client, &mut 0, finished, cx);
+                *moved = kept.taken;
+                pumped
+            }
+            (Some(filtering), Some(kept)) => {
+                let mut source = filtering.request(server);
+                let pumped = pump(&mut kept.replay(&mut source), client, &mut 0, finished, cx);
+                *moved = filtering.request.taken;
+                pumped
+            }
+        }
     }
 
     /// Sends the request and waits for the answer's head.
@@ -333,131 +339,6 @@ impl Exchange<'_> {
         self.x.trailers.clear();
         if let Some(found) = found {
             self.x.trailers.clone_from(found);
-        }
-    }
-
-    /// The leg ended before an answer: count it and say how to stop.
-    pub(super) fn failed(&mut self, mut leased: Leased, failure: Failure) -> Stop {
-        leased.fate = failure.fate();
-        let stats = &leased.host.cluster.stats;
-        match &failure {
-            Failure::Upstream(StreamError::Protocol(_)) | Failure::Unasked => {
-                stats.upstream_cx_protocol_error.inc();
-            }
-            Failure::Upstream(StreamError::Refused | StreamError::Reset) => {
-                stats.upstream_rq_rx_reset.inc();
-            }
-            Failure::Expired(Expired::Route(_)) => {
-                stats.upstream_rq_timeout.inc();
-                leased.host.stats.rq_timeout.inc();
-            }
-            _ => {}
-        }
-        if matches!(failure, Failure::Upstream(_)) {
-            leased.host.stats.rq_error.inc();
-        }
-        let partial = leased.is_answered();
-        match failure {
-            // Half a head is no head: the host broke the protocol rather than went away.
-            Failure::Upstream(StreamError::Closed) if partial => {
-                stats.upstream_cx_protocol_error.inc();
-                replies::upstream_protocol("the connection ended within the head").into()
-            }
-            other => self.stop_for(other),
-        }
-    }
-
-    pub(super) fn stop_for(&mut self, failure: Failure) -> Stop {
-        if self.responded {
-            return self.cut(failure);
-        }
-        let reply: LocalReply = match failure {
-            Failure::Upstream(StreamError::Protocol(error)) => {
-                replies::upstream_protocol(error.text())
-            }
-            Failure::Upstream(StreamError::Http2 | StreamError::Unsayable) => {
-                replies::upstream_protocol("HTTP/2 doesn't allow what the host sent")
-            }
-            Failure::Upstream(StreamError::Broken(broken)) => LocalReply::new(502, broken.0),
-            Failure::Upstream(StreamError::Refused) => replies::reset_by_host("refused stream"),
-            Failure::Upstream(StreamError::Reset) => replies::reset_by_host(""),
-            Failure::Upstream(_) => replies::terminated(),
-            Failure::Unasked => replies::upstream_protocol("101 without an upgrade"),
-            Failure::ClientGone => return self.client_gone(),
-            Failure::Client(error) => replies::malformed(error),
-            Failure::Answered => {
-                let answer = self.filtering.as_mut().and_then(|filtering| filtering.answer.take());
-                answer.unwrap_or_else(|| LocalReply::new(500, "filter_answered_nothing"))
-            }
-            Failure::TooLarge => {
-                self.manager.stats.rs_too_large.inc();
-                let filtering = self.filtering.as_mut();
-                let answer = filtering.and_then(|f| f.streams.response_too_large());
-                answer.unwrap_or_else(|| LocalReply::new(500, "response_payload_too_large"))
-            }
-            Failure::Expired(which) => {
-                self.count_expired(which);
-                replies::expired(which, self.patience.is_request_ended())
-            }
-        };
-        reply.into()
-    }
-
-    /// The response can't be completed: only flags and the connection's end can say so.
-    fn cut(&mut self, failure: Failure) -> Stop {
-        let (flags, details) = match failure {
-            Failure::Upstream(StreamError::Broken(broken)) => (Flags::NONE, broken.0),
-            Failure::Upstream(_) | Failure::Unasked => (
-                Flags::UPSTREAM_PROTOCOL_ERROR,
-                "upstream_reset_after_response_started{protocol_error}",
-            ),
-            Failure::ClientGone => return self.client_gone(),
-            Failure::Answered | Failure::TooLarge => {
-                (Flags::NONE, "local_reply_after_response_started")
-            }
-            Failure::Client(error) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, error.details()),
-            Failure::Expired(which) => {
-                self.count_expired(which);
-                match which {
-                    Expired::Route(_) => (Flags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
-                    Expired::Idle(_) => (Flags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
-                    Expired::Request(_) => (Flags::NONE, "request_overall_timeout"),
-                    Expired::Stream(_) => (Flags::NONE, "max_duration_timeout"),
-                }
-            }
-        };
-        self.info.flags.insert(flags);
-        self.info.details = Some(details.into());
-        if flags == Flags::UPSTREAM_PROTOCOL_ERROR {
-            self.manager.stats.rq_reset_after_downstream_response_started.inc();
-        }
-        self.manager.stats.downstream_rq_tx_reset.inc();
-        Stop::Cut
-    }
-
-    fn client_gone(&mut self) -> Stop {
-        self.info.flags.insert(Flags::DOWNSTREAM_CONNECTION_TERMINATION);
-        self.info.details = Some("downstream_remote_disconnect".into());
-        self.manager.stats.downstream_rq_rx_reset.inc();
-        Stop::Gone
-    }
-
-    fn count_expired(&mut self, which: Expired) {
-        let stats = &self.manager.stats;
-        match which {
-            Expired::Idle(_) => stats.downstream_rq_idle_timeout.inc(),
-            Expired::Request(_) => stats.downstream_rq_timeout.inc(),
-            Expired::Stream(_) => stats.downstream_rq_max_duration_reached.inc(),
-            Expired::Route(_) => {}
-        }
-    }
-}
-
-impl Failure {
-    pub(super) fn fate(&self) -> Gone {
-        match self {
-            Failure::Upstream(StreamError::Closed | StreamError::Io) => Gone::RemoteActive,
-            _ => Gone::LocalActive,
         }
     }
 }

@@ -5,11 +5,15 @@
 
 mod conclude;
 mod connect;
+mod edits;
+mod failure;
 mod filtered;
 mod filters;
+mod kept;
 mod leg;
 mod patience;
 mod replies;
+mod retry;
 mod route;
 mod tunnel;
 mod upgrade;
@@ -23,8 +27,8 @@ use dragoman_codec::{Framing, Request, Response};
 use dragoman_filter::Hold;
 use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
-use dragoman_router::{Route, VirtualHost, WeightedEntry};
-use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo, id};
+use dragoman_router::{Forward, Route};
+use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo};
 
 use crate::context::{Scratch, Worker, WorkerRoutes};
 use crate::downstream::Downstream;
@@ -33,10 +37,12 @@ use crate::lease::Leased;
 use crate::manager::{Manager, WorkerListener};
 use crate::stream::Sink;
 use crate::upstream::{WorkerCluster, WorkerHost, describe};
+use failure::Failure;
 use filtered::Filtering;
-use leg::Failure;
+use kept::Kept;
 use patience::Patience;
 pub(crate) use replies::{headers_timeout, malformed, too_large};
+use retry::Attempts;
 use upgrade::Upgraded;
 
 /// Why a request leaves its way early.
@@ -90,6 +96,8 @@ pub(crate) struct Exchange<'a> {
     patience: Patience,
     /// Filters that look at the bodies.
     filtering: Option<Box<Filtering>>,
+    /// The request's body, for another attempt.
+    kept: Option<Box<Kept>>,
     /// The filters saw the request, so they see its response.
     filtered: bool,
     /// The client asks for another protocol on this connection.
@@ -146,6 +154,7 @@ impl<'a> Exchange<'a> {
             host: None,
             patience: Patience::new(start, &manager.shared.config),
             filtering: None,
+            kept: None,
             filtered: false,
             wants_upgrade: false,
             upgraded: None,
@@ -208,38 +217,78 @@ impl<'a> Exchange<'a> {
             return Err(self.no_cluster(forward, chosen.cluster));
         };
         self.check_upgrade(forward)?;
-        // Timeouts are read from the request before the edits may hide them.
+        // Retries and timeouts are read from the request before the edits may hide them.
+        let mut attempts = self.plan_attempts(forward);
         self.plan_timeouts(forward, cluster.config());
-        let limits = cluster.config().thresholds[forward.priority as usize];
-        let _admitted = self.admit(&cluster, forward.priority, &limits)?;
         self.edit_request(routes, route, chosen.entry);
-        let host = self.pick(&cluster, forward)?;
-        if self.ends_here(forward) {
-            let leased = self.connect_raw(&cluster, host, forward.priority, &limits).await?;
+        let limits = cluster.config().thresholds[forward.priority as usize];
+        let (_admitted, mut leased, response) = loop {
+            let admitted = self.admit(&cluster, forward.priority, &limits)?;
+            let of = (&*cluster, forward.priority);
+            match self.attempt(of, forward, &limits, attempts.as_deref_mut()).await {
+                Ok((leased, response))
+                    if !self.tries_again_after_answer(&mut attempts, of, &leased, response) =>
+                {
+                    break (admitted, leased, response);
+                }
+                Ok((leased, response)) => self.let_go(leased, response),
+                Err(failure) if self.tries_again_after(&mut attempts, of, &failure) => {}
+                Err(failure) => return Err(self.stop_for(failure)),
+            }
+            drop(admitted);
+            self.back_off(attempts.as_deref(), routes, route).await?;
+        };
+        self.kept.iter_mut().for_each(|kept| kept.stop());
+        let Some(response) = response else {
             self.agree(&leased);
             self.edit_response(routes, route, chosen.entry, true);
             return self.tunnel(leased).await;
+        };
+        self.answered(&leased);
+        self.decline(&mut leased);
+        let bare = self.is_bare(&response);
+        let held = self.edit_response(routes, route, chosen.entry, bare);
+        self.deliver(leased, response, held).await
+    }
+
+    /// The response's way to the client.
+    async fn deliver(
+        &mut self,
+        leased: Leased,
+        response: Response,
+        held: Hold,
+    ) -> Result<(), Stop> {
+        if self.switches() {
+            return self.tunnel(leased).await;
         }
-        let mut leased = self.connect(&cluster, host, forward.priority, &limits).await?;
+        match held {
+            Hold::Nothing => self.pass_on(leased, response).await,
+            Hold::Start => self.pass_on_late(leased, response).await,
+            held => self.pass_on_whole(leased, held).await,
+        }
+    }
+
+    /// One attempt: a host, a connection to it, and the request, until the answer's head is here. (Of bytes
+    /// that aren't HTTP there is no head: the connection is all.)
+    async fn attempt(
+        &mut self,
+        (cluster, priority): (&WorkerCluster, Priority),
+        forward: &Forward,
+        limits: &Thresholds,
+        attempts: Option<&mut Attempts<'_>>,
+    ) -> Result<(Leased, Option<Response>), Failure> {
+        let host = self.pick(cluster, forward, attempts)?;
+        if self.ends_here(forward) {
+            let leased = self.connect_raw(cluster, host, priority, limits).await?;
+            return Ok((leased, None));
+        }
+        let mut leased = self.connect(cluster, host, priority, limits).await?;
         loop {
             self.send_head(&mut leased);
             match self.until_answer(&mut leased).await {
-                Ok(response) => {
-                    self.answered(&leased);
-                    self.decline(&mut leased);
-                    let bare = self.is_bare(&response);
-                    let held = self.edit_response(routes, route, chosen.entry, bare);
-                    if self.switches() {
-                        return self.tunnel(leased).await;
-                    }
-                    return match held {
-                        Hold::Nothing => self.pass_on(leased, response).await,
-                        Hold::Start => self.pass_on_late(leased, response).await,
-                        held => self.pass_on_whole(leased, held).await,
-                    };
-                }
+                Ok(response) => return Ok((leased, Some(response))),
                 Err(failure) if self.may_resend(&leased, &failure) => {
-                    leased = self.reconnect(&cluster, leased, &failure).await?;
+                    leased = self.reconnect(cluster, leased, &failure).await?;
                 }
                 Err(failure) => return Err(self.failed(leased, failure)),
             }
@@ -289,36 +338,6 @@ impl<'a> Exchange<'a> {
         Ok(Admitted::new(cluster, priority))
     }
 
-    /// The router's own headers are added unless the configuration suppresses them.
-    fn envoy_headers(&self) -> bool {
-        !self.manager.shared.suppress_envoy_headers
-    }
-
-    fn edit_request(
-        &mut self,
-        routes: &WorkerRoutes,
-        route: &Route,
-        entry: Option<&WeightedEntry>,
-    ) {
-        let keep = self.envoy_headers();
-        let mut facts = Facts::new(self.connection, &self.info);
-        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
-        facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
-        let x = &mut *self.x;
-        let mut edits = self.worker.edits();
-        routes.table().edit_request(route, entry, &mut x.request, &facts, keep, &mut edits);
-        drop(edits);
-        if keep && let Some(timeout) = self.patience.route.filter(|_| self.patience.told_route) {
-            let mut digits = itoa::Buffer::new();
-            let value = digits.format(timeout.as_millis() as u64).as_bytes();
-            x.request.headers.set(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, value);
-        }
-        let host = routes.table().virtual_hosts().get(route.virtual_host());
-        if host.is_some_and(VirtualHost::include_request_attempt_count) {
-            x.request.headers.set(id::X_ENVOY_ATTEMPT_COUNT, b"1");
-        }
-    }
-
     /// The response's head goes on to the client, then what is left of both bodies.
     pub(super) async fn pass_on(
         &mut self,
@@ -343,51 +362,6 @@ impl<'a> Exchange<'a> {
     /// Whether no body follows the response's head.
     fn is_bare(&self, response: &Response) -> bool {
         matches!(response.framing, Framing::None | Framing::Length(0)) || self.x.request.is_head()
-    }
-
-    /// Says whether the response waits for its body.
-    fn edit_response(
-        &mut self,
-        routes: &WorkerRoutes,
-        route: &Route,
-        entry: Option<&WeightedEntry>,
-        bare: bool,
-    ) -> Hold {
-        if self.envoy_headers()
-            && let Some(waited) = self.upstream_service_time()
-        {
-            let mut digits = itoa::Buffer::new();
-            let value = digits.format(waited).as_bytes();
-            self.x.response.headers.set(id::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
-        }
-        let host = routes.table().virtual_hosts().get(route.virtual_host());
-        if host.is_some_and(VirtualHost::include_attempt_count_in_response) {
-            self.x.response.headers.set(id::X_ENVOY_ATTEMPT_COUNT, b"1");
-        }
-        let mut facts = Facts::new(self.connection, &self.info);
-        let x = &mut *self.x;
-        facts.request = Some(&x.request);
-        facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
-        facts.cluster = self.cluster.as_ref().map(|c| &*c.config().stat_name);
-        facts.route_name = Some(route.name()).filter(|name| !name.is_empty());
-        let mut edits = self.worker.edits();
-        routes.table().edit_response(route, entry, &mut x.response, &facts, &mut edits);
-        drop(edits);
-        self.finish_response(bare)
-    }
-
-    /// The filters' edits, then what the connection manager adds to every response.
-    fn finish_response(&mut self, bare: bool) -> Hold {
-        let held = match self.filtered {
-            true => self.filter_response(bare),
-            false => Hold::Nothing,
-        };
-        let (request, response) = (&self.x.request, &mut self.x.response);
-        let config = &self.manager.shared.config;
-        self.worker.clock.with_date(|date| {
-            config.finish_response(response, Some(request), date);
-        });
-        held
     }
 
     fn response_context(&mut self) -> ResponseContext {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use dragoman_http_connection_manager::Config;
+use dragoman_router::RetryPolicy;
 use dragoman_types::Moment;
 
 /// A limit that was passed.
@@ -18,6 +19,10 @@ pub(crate) enum Expired {
     Request(Duration),
     /// The whole stream took too long.
     Stream(Duration),
+    /// One attempt took too long.
+    Try(Duration),
+    /// Nothing moved for so long in one attempt.
+    TryIdle(Duration),
 }
 
 /// The limits of one request and where it stands in them.
@@ -33,6 +38,17 @@ pub(crate) struct Patience {
     /// Something moved last.
     active: Moment,
     request_end: Option<Moment>,
+    /// Each attempt has limits of its own.
+    attempt: Option<Attempt>,
+}
+
+/// `per_try_timeout` and `per_try_idle_timeout`.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    limit: Option<Duration>,
+    idle: Option<Duration>,
+    /// It has a connection.
+    began: Option<Moment>,
 }
 
 impl Patience {
@@ -47,7 +63,56 @@ impl Patience {
             start,
             active: start,
             request_end: None,
+            attempt: None,
         }
+    }
+
+    /// `asked`: `x-envoy-upstream-rq-per-try-timeout-ms`, which goes before the policy's.
+    pub(crate) fn plan_attempts(&mut self, policy: Option<&RetryPolicy>, asked: Option<Duration>) {
+        let limit = asked.or(policy.and_then(|policy| policy.per_try_timeout));
+        let limit = limit.filter(|limit| !limit.is_zero());
+        // As in Envoy, one that is no less than the whole request's is none.
+        let limit = limit.filter(|limit| self.route.is_none_or(|route| *limit < route));
+        let idle = policy.and_then(|policy| policy.per_try_idle_timeout);
+        if limit.is_some() || idle.is_some() {
+            self.attempt = Some(Attempt { limit, idle, began: None });
+        }
+    }
+
+    #[inline]
+    pub(crate) fn attempt_began(&mut self, now: Moment) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.began = Some(now);
+        }
+    }
+
+    /// The answer has begun: its attempt may last as long as things move.
+    #[inline]
+    pub(crate) fn attempt_answered(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.limit = None;
+        }
+    }
+
+    pub(crate) fn attempt_over(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.began = None;
+        }
+    }
+
+    /// How long a host has for an attempt that begins now, if it's told.
+    #[inline]
+    pub(crate) fn told(&self, now: Moment) -> Option<Duration> {
+        let whole = self.route.filter(|_| self.told_route);
+        if self.attempt.is_none() && self.request_end.is_none_or(|end| end == now) {
+            return whole;
+        }
+        let limit = self.attempt.and_then(|attempt| attempt.limit);
+        let elapsed =
+            Duration::from_millis(self.request_end.map_or(0, |end| now.millis_since(end)));
+        // Zero would mean that there is no limit.
+        let left = whole.map(|whole| whole.saturating_sub(elapsed).max(Duration::from_millis(1)));
+        limit.filter(|_| self.told_route).into_iter().chain(left).min()
     }
 
     pub(crate) fn moved(&mut self, now: Moment) {
@@ -82,15 +147,38 @@ impl Patience {
         ]
     }
 
+    fn attempt_limits(&self, attempt: Attempt) -> impl Iterator<Item = (Moment, Expired)> {
+        let whole = || {
+            let from = self.request_end?.max(attempt.began?);
+            let limit = attempt.limit?;
+            Some((from.after(limit), Expired::Try(limit)))
+        };
+        let idle = || {
+            let limit = attempt.idle?;
+            Some((self.active.max(attempt.began?).after(limit), Expired::TryIdle(limit)))
+        };
+        [whole(), idle()].into_iter().flatten()
+    }
+
     /// When patience ends next.
     pub(crate) fn until(&self) -> Option<Moment> {
-        self.limits().into_iter().flatten().map(|(at, _)| at).min()
+        let own = self.limits().into_iter().flatten().map(|(at, _)| at).min();
+        let Some(attempt) = self.attempt else { return own };
+        self.attempt_limits(attempt).map(|(at, _)| at).chain(own).min()
     }
 
     /// The limit that was passed by `now`, the earliest first.
     pub(crate) fn expired(&self, now: Moment) -> Option<Expired> {
-        let passed = self.limits().into_iter().flatten().filter(|(at, _)| *at <= now);
-        passed.min_by_key(|(at, _)| *at).map(|(_, which)| which)
+        let passed = |(at, _): &(Moment, Expired)| *at <= now;
+        let own = self.limits().into_iter().flatten();
+        let first = match self.attempt {
+            None => own.filter(passed).min_by_key(|(at, _)| *at),
+            Some(attempt) => {
+                let all = own.chain(self.attempt_limits(attempt));
+                all.filter(passed).min_by_key(|(at, _)| *at)
+            }
+        };
+        first.map(|(_, which)| which)
     }
 }
 
@@ -108,6 +196,7 @@ mod tests {
             start,
             active: start,
             request_end: None,
+            attempt: None,
         }
     }
 
@@ -124,5 +213,32 @@ mod tests {
         assert_eq!(p.until(), Some(s(17)));
         assert_eq!(p.expired(s(17)), Some(Expired::Route(Duration::from_secs(15))));
         assert_eq!(p.expired(s(16)), None);
+    }
+
+    #[test]
+    fn an_attempt_has_limits_once_it_has_a_connection_and_the_request() {
+        let start = Moment::START;
+        let s = |n| start.after(Duration::from_secs(n));
+        let mut p = patience(start);
+        (p.request, p.idle) = (None, None);
+        p.plan_attempts(None, Some(Duration::from_secs(2)));
+        p.attempt_began(s(1));
+        assert_eq!(p.until(), None);
+        p.request_ended(s(4));
+        assert_eq!(p.expired(s(6)), Some(Expired::Try(Duration::from_secs(2))));
+        assert_eq!(p.told(s(4)), Some(Duration::from_secs(2)));
+        p.attempt_over();
+        assert_eq!(p.until(), Some(s(19)));
+        p.attempt_began(s(18));
+        assert_eq!(p.expired(s(19)), Some(Expired::Route(Duration::from_secs(15))));
+        assert_eq!(p.told(s(18)), Some(Duration::from_secs(1)));
+        assert_eq!(p.told(s(30)), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn an_attempt_that_may_last_as_long_as_the_request_has_no_limit() {
+        let mut p = patience(Moment::START);
+        p.plan_attempts(None, Some(Duration::from_secs(15)));
+        assert!(p.attempt.is_none());
     }
 }

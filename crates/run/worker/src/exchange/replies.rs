@@ -12,6 +12,10 @@ use super::patience::Expired;
 use super::{Exchange, Stop};
 use crate::upstream::WorkerCluster;
 
+/// Envoy's words for the limits of one attempt.
+pub(super) const TRY_TIMEOUT: &str = "upstream_per_try_timeout";
+pub(super) const TRY_IDLE_TIMEOUT: &str = "upstream_per_try_idle_timeout";
+
 impl Exchange<'_> {
     pub(super) fn no_route(&self, cause: &'static str) -> Stop {
         self.manager.stats.no_route.inc();
@@ -53,8 +57,16 @@ impl Exchange<'_> {
     }
 }
 
+const RESET_REASON: &str = "reset reason: ";
+
 fn before_headers(reason: &str) -> String {
-    format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
+    format!("upstream connect error or disconnect/reset before headers. {RESET_REASON}{reason}")
+}
+
+/// There were attempts before the one that the reply tells of.
+pub(super) fn tell_of_retries(reply: &mut LocalReply) {
+    let told = reply.body.replacen(RESET_REASON, "retried and the latest reset reason: ", 1);
+    reply.body = told.into();
 }
 
 /// `transport`: the reason in Envoy's words; `text`: what happened.
@@ -131,6 +143,14 @@ pub(super) fn expired(which: Expired, request_complete: bool) -> LocalReply {
             .flags(Flags::UPSTREAM_REQUEST_TIMEOUT)
             .body("upstream request timeout")
             .cause(format!("route timeout = {limit:?}")),
+        Expired::Try(limit) => LocalReply::new(504, TRY_TIMEOUT)
+            .flags(Flags::UPSTREAM_REQUEST_TIMEOUT)
+            .body("upstream request timeout")
+            .cause(format!("per_try_timeout = {limit:?}")),
+        Expired::TryIdle(limit) => LocalReply::new(504, TRY_IDLE_TIMEOUT)
+            .flags(Flags::UPSTREAM_REQUEST_TIMEOUT)
+            .body("upstream request timeout")
+            .cause(format!("per_try_idle_timeout = {limit:?}")),
         Expired::Idle(limit) => {
             let status = if request_complete { 504 } else { 408 };
             LocalReply::new(status, "stream_idle_timeout")

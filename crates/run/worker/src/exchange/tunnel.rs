@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use dragoman_codec::Framing;
 use dragoman_types::{Flags, Version};
 
-use super::leg::Failure;
+use super::failure::Failure;
 use super::patience::Expired;
 use super::{Exchange, Stop};
 use crate::h1::ResponseContext;

@@ -18,7 +18,7 @@ use passing::Passing;
 pub(crate) use host::{Gone, MAX_NAMES, WorkerHost, history};
 
 use crate::snapshot::ClusterEntry;
-use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, OriginStats};
+use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, OriginStats, RetryStats};
 
 /// The cells of a cluster that this worker writes, and the others' that it reads.
 pub(crate) struct ClusterCells {
@@ -26,6 +26,7 @@ pub(crate) struct ClusterCells {
     pub(crate) responses: Shard<ClusterResponseStats>,
     pub(crate) internal: Shard<OriginStats>,
     pub(crate) external: Shard<OriginStats>,
+    pub(crate) retry: Shard<RetryStats>,
     pub(crate) tls: Option<TlsStats>,
     /// What the circuit breakers count, by priority: this worker's share, then everybody's.
     loads: [Shard<ClusterLoad>; 2],
@@ -39,6 +40,7 @@ impl ClusterCells {
             responses: entry.responses.shard(worker),
             internal: entry.internal.shard(worker),
             external: entry.external.shard(worker),
+            retry: entry.retry.shard(worker),
             tls: entry.tls.is_some().then(|| {
                 let prefix = format!("cluster.{}.ssl.", entry.config.stat_name);
                 TlsStats::new(&entry.registry, &prefix, worker)
