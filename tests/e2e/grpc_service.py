@@ -18,6 +18,8 @@ class Service(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         #: a call was given up
         self.cancelled = threading.Event()
+        #: calls of `flaky` so far
+        self.tried = 0
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         match details.method.rpartition("/")[2]:
@@ -25,6 +27,8 @@ class Service(grpc.GenericRpcHandler):
                 return grpc.unary_unary_rpc_method_handler(self.echo)
             case "fail":
                 return grpc.unary_unary_rpc_method_handler(self.fail)
+            case "flaky":
+                return grpc.unary_unary_rpc_method_handler(self.flaky)
             case "hang":
                 return grpc.unary_unary_rpc_method_handler(self.hang)
             case "count":
@@ -43,6 +47,13 @@ class Service(grpc.GenericRpcHandler):
 
     def fail(self, message: bytes, context: Context) -> bytes:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not tödäy: 100%")
+
+    def flaky(self, message: bytes, context: Context) -> bytes:
+        """Works at the third try."""
+        self.tried += 1
+        if self.tried < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
+        return message
 
     def hang(self, message: bytes, context: Context) -> bytes:
         context.add_callback(self.cancelled.set)

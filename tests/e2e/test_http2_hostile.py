@@ -1,7 +1,6 @@
 """HTTP/2 clients that send what costs work and is of no use, and hosts that go away."""
 
 import socket
-import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -9,27 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GET,
+    GOAWAY,
+    HEADERS,
+    POST,
+    PREFACE,
+    PRIORITY,
+    RST,
+    SETTINGS,
+    WINDOW,
+    frame,
+)
 from tests.e2e.http2 import two_hops
 from tests.e2e.proxies import Proxy, bootstrap, cluster, file_log, listener, manager, proxy
 from tests.e2e.wire import answering, connect, serving
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = *range(5), 6, 7, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-#: GET / by http at "a", from HPACK's static table
-GET = b"\x82\x84\x86\x41\x01a"
-#: POST / by http at "a"
-POST = b"\x83\x84\x86\x41\x01a"
-
-
-def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
-    return (
-        struct.pack(">I", len(payload))[1:]
-        + bytes([kind, flags])
-        + struct.pack(">I", stream)
-        + payload
-    )
-
 
 OPENED = PREFACE + frame(SETTINGS)
 

@@ -19,7 +19,10 @@ CONDITIONS = (
     "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
 )  # fmt: skip
 #: fields that only count with a word in `retry_on`
-_NEEDS = {"retriable_status_codes": "retriable-status-codes", "retriable_headers": "retriable-headers"}
+_NEEDS = {
+    "retriable_status_codes": "retriable-status-codes",
+    "retriable_headers": "retriable-headers",
+}
 _DEFAULT_TIMEOUT = 15.0
 
 
@@ -48,7 +51,7 @@ def _timeouts(action: Message) -> Iterator[Fault]:
     whole = _seconds(action, "timeout") if action.HasField("timeout") else _DEFAULT_TIMEOUT
     if attempt > 0 and 0 < whole <= attempt:
         kind = "set" if action.HasField("timeout") else "a default"
-        said = f"an attempt may last as long as the whole request ({whole:g} s, {kind}): this has no effect"
+        said = f"this has no effect: the whole request has {whole:g} s ({kind})"
         help = "make it shorter than the route's timeout, or the timeout longer"
         yield Fault("retry_policy.per_try_timeout", "DG0514", said, help)
 

@@ -58,7 +58,10 @@ CODES: dict[str, tuple[str, str]] = {
     "DG0510": ("expired-accepted", "Expired certificates are taken."),
     "DG0511": ("key-in-configuration", "A private key stands in the configuration."),
     "DG0512": ("unknown-retry-condition", "A word of retry_on is no condition."),
-    "DG0513": ("retry-field-unused", "A field of a retry policy needs a condition that isn't there."),
+    "DG0513": (
+        "retry-field-unused",
+        "A field of a retry policy needs a condition that isn't there.",
+    ),
     "DG0514": ("attempt-limit-unused", "An attempt may last as long as the whole request."),
     "DG0601": ("refused-by-engine", "The engine refused the resource."),
 }

@@ -114,8 +114,10 @@ fn a_request_adds_to_the_policy() {
 
 #[test]
 fn pauses_grow_up_to_a_limit() {
-    let back_off =
-        RetryBackOff { base_interval: seconds(0, 10_000_000), max_interval: seconds(0, 30_000_000) };
+    let back_off = RetryBackOff {
+        base_interval: seconds(0, 10_000_000),
+        max_interval: seconds(0, 30_000_000),
+    };
     let table = table(pb::RetryPolicy { retry_back_off: Some(back_off), ..on("5xx") });
     let mut retries = Retries::of(Some(policy(&table)), &fields(&[])).unwrap();
     // The longest that there can be: the number is -1 of the interval.
