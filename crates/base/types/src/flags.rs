@@ -3,9 +3,16 @@
 
 use std::fmt;
 
-/// A set of response flags.
+/// A set of response flags, printed in the order in which they came, as Envoy does.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Flags(u32);
+pub struct Flags {
+    bits: u32,
+    /// Five bits for each flag, the first lowest: its place in [`ALL`], from 1. A request that had more than
+    /// twelve is none that there is.
+    order: u64,
+}
+
+const PLACE_BITS: u32 = 5;
 
 macro_rules! flags {
     ($($name:ident $short:literal $long:literal)+) => {
@@ -17,17 +24,13 @@ macro_rules! flags {
     };
     (@bits $bit:expr; $head:ident $($tail:ident)*) => {
         #[allow(missing_docs)]
-        pub const $head: Flags = Flags(1 << ($bit));
+        pub const $head: Flags = Flags { bits: 1 << ($bit), order: ($bit) + 1 };
         flags!(@bits $bit + 1; $($tail)*);
     };
     (@bits $bit:expr;) => {};
 }
 
-// In the order in which Envoy prints them: that of a request's way, on which retries end before what then failed
-// is told.
 flags! {
-    UPSTREAM_RETRY_LIMIT_EXCEEDED "URX" "UpstreamRetryLimitExceeded"
-    UPSTREAM_OVERFLOW "UO" "UpstreamOverflow"
     FAILED_LOCAL_HEALTH_CHECK "LH" "FailedLocalHealthCheck"
     NO_HEALTHY_UPSTREAM "UH" "NoHealthyUpstream"
     UPSTREAM_REQUEST_TIMEOUT "UT" "UpstreamRequestTimeout"
@@ -35,6 +38,7 @@ flags! {
     UPSTREAM_REMOTE_RESET "UR" "UpstreamRemoteReset"
     UPSTREAM_CONNECTION_FAILURE "UF" "UpstreamConnectionFailure"
     UPSTREAM_CONNECTION_TERMINATION "UC" "UpstreamConnectionTermination"
+    UPSTREAM_OVERFLOW "UO" "UpstreamOverflow"
     NO_ROUTE_FOUND "NR" "NoRouteFound"
     DELAY_INJECTED "DI" "DelayInjected"
     FAULT_INJECTED "FI" "FaultInjected"
@@ -42,6 +46,7 @@ flags! {
     UNAUTHORIZED_EXTERNAL_SERVICE "UAEX" "UnauthorizedExternalService"
     RATELIMIT_SERVICE_ERROR "RLSE" "RateLimitServiceError"
     DOWNSTREAM_CONNECTION_TERMINATION "DC" "DownstreamConnectionTermination"
+    UPSTREAM_RETRY_LIMIT_EXCEEDED "URX" "UpstreamRetryLimitExceeded"
     STREAM_IDLE_TIMEOUT "SI" "StreamIdleTimeout"
     INVALID_ENVOY_REQUEST_HEADERS "IH" "InvalidEnvoyRequestHeaders"
     DOWNSTREAM_PROTOCOL_ERROR "DPE" "DownstreamProtocolError"
@@ -59,39 +64,54 @@ flags! {
 }
 
 impl Flags {
-    pub const NONE: Flags = Flags(0);
+    pub const NONE: Flags = Flags { bits: 0, order: 0 };
 
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self.bits == 0
     }
 
     pub fn contains(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
+        self.bits & other.bits == other.bits
     }
 
     pub fn intersects(self, other: Flags) -> bool {
-        self.0 & other.0 != 0
+        self.bits & other.bits != 0
     }
 
+    /// Adds those of `other` that are new, in its order.
     pub fn insert(&mut self, other: Flags) {
-        self.0 |= other.0;
+        for place in other.places() {
+            let bit = 1 << place;
+            let shift = self.bits.count_ones() * PLACE_BITS;
+            if self.bits & bit == 0 && shift + PLACE_BITS <= u64::BITS {
+                self.order |= (place as u64 + 1) << shift;
+                self.bits |= bit;
+            }
+        }
     }
 
     /// The flag whose short name this is.
     pub fn from_short(name: &str) -> Option<Flags> {
-        ALL.iter().position(|(short, _)| *short == name).map(|bit| Flags(1 << bit))
+        let place = ALL.iter().position(|(short, _)| *short == name)?;
+        Some(Flags { bits: 1 << place, order: place as u64 + 1 })
+    }
+
+    fn places(self) -> impl Iterator<Item = usize> {
+        let at = move |nth| (self.order >> (nth * PLACE_BITS)) & ((1 << PLACE_BITS) - 1);
+        (0..self.bits.count_ones()).map(move |nth| at(nth) as usize - 1)
     }
 
     /// (short, long) names of the flags that are set.
     pub fn names(self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        ALL.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, n)| n)
+        self.places().map(|place| &ALL[place])
     }
 }
 
 impl std::ops::BitOr for Flags {
     type Output = Flags;
-    fn bitor(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
+    fn bitor(mut self, other: Flags) -> Flags {
+        self.insert(other);
+        self
     }
 }
 
@@ -124,9 +144,26 @@ mod tests {
     #[test]
     fn prints_as_the_access_log_does() {
         assert_eq!(Flags::NONE.to_string(), "-");
-        let both = Flags::UPSTREAM_RETRY_LIMIT_EXCEEDED | Flags::UPSTREAM_CONNECTION_FAILURE;
-        assert_eq!(both.to_string(), "URX,UF");
+        let (limit, failure) =
+            (Flags::UPSTREAM_RETRY_LIMIT_EXCEEDED, Flags::UPSTREAM_CONNECTION_FAILURE);
+        assert_eq!((limit | failure | limit).to_string(), "URX,UF");
+        assert_eq!((failure | limit).to_string(), "UF,URX");
+        assert!((failure | limit).contains(limit) && !failure.intersects(limit));
         assert_eq!(Flags::from_short("UH"), Some(Flags::NO_HEALTHY_UPSTREAM));
         assert_eq!(Flags::from_short("??"), None);
+    }
+
+    #[test]
+    fn the_last_of_them_has_its_place_too() {
+        let last = Flags::UNCONDITIONAL_DROP_OVERLOAD;
+        assert_eq!((Flags::LOCAL_RESET | last).to_string(), "LR,UDO");
+        assert_eq!(Flags::from_short("UDO"), Some(last));
+    }
+
+    #[test]
+    fn there_is_room_for_a_dozen() {
+        let all = ALL.iter().filter_map(|(short, _)| Flags::from_short(short));
+        let many = all.fold(Flags::NONE, |set, flag| set | flag);
+        assert_eq!(many.names().count(), 12);
     }
 }

@@ -4,11 +4,11 @@
 //! local reply. After a stop nothing of the way runs on: only the reply and the conclusion do.
 
 mod conclude;
-mod connect;
 mod edits;
 mod failure;
 mod filtered;
 mod filters;
+mod hosts;
 mod kept;
 mod leg;
 mod patience;
@@ -22,7 +22,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use dragoman_cluster::Thresholds;
 use dragoman_codec::{Framing, Request, Response};
 use dragoman_filter::Hold;
 use dragoman_http_connection_manager::Arrival;
@@ -30,7 +29,9 @@ use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route};
 use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo};
 
+use crate::connect::take;
 use crate::context::{Scratch, Worker, WorkerRoutes};
+use crate::dial::Speaks;
 use crate::downstream::Downstream;
 use crate::h1::ResponseContext;
 use crate::lease::Leased;
@@ -55,6 +56,9 @@ pub(crate) enum Stop {
     /// The response had begun and can't be completed: the connection's end has to tell.
     Cut,
 }
+
+/// The connection that has an answer, and its head; `None`: what was to be had was a connection.
+type Answer = (Leased, Option<Response>);
 
 /// How a connection goes on after a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -221,24 +225,17 @@ impl<'a> Exchange<'a> {
         let mut attempts = self.plan_attempts(forward);
         self.plan_timeouts(forward, cluster.config());
         self.edit_request(routes, route, chosen.entry);
-        let limits = cluster.config().thresholds[forward.priority as usize];
-        let (_admitted, mut leased, response) = loop {
-            let admitted = self.admit(&cluster, forward.priority, &limits)?;
-            let of = (&*cluster, forward.priority);
-            match self.attempt(of, forward, &limits, attempts.as_deref_mut()).await {
-                Ok((leased, response))
-                    if !self.tries_again_after_answer(&mut attempts, of, &leased, response) =>
-                {
-                    break (admitted, leased, response);
-                }
-                Ok((leased, response)) => self.let_go(leased, response),
-                Err(failure) if self.tries_again_after(&mut attempts, of, &failure) => {}
-                Err(failure) => return Err(self.stop_for(failure)),
+        let mut admitted = Some(self.admit(&cluster, forward.priority)?);
+        let first = self.attempt(&cluster, forward, attempts.as_deref_mut()).await;
+        let (mut leased, response) = match first {
+            Ok(answer) if attempts.is_none() => answer,
+            Err(failure) if attempts.is_none() => return Err(self.stop_for(failure)),
+            // Boxed: most requests have but one.
+            first => {
+                let means = (&*cluster, forward, (routes, route), &mut admitted);
+                Box::pin(self.until_accepted(first, attempts, means)).await?
             }
-            drop(admitted);
-            self.back_off(attempts.as_deref(), routes, route).await?;
         };
-        self.kept.iter_mut().for_each(|kept| kept.stop());
         let Some(response) = response else {
             self.agree(&leased);
             self.edit_response(routes, route, chosen.entry, true);
@@ -248,16 +245,6 @@ impl<'a> Exchange<'a> {
         self.decline(&mut leased);
         let bare = self.is_bare(&response);
         let held = self.edit_response(routes, route, chosen.entry, bare);
-        self.deliver(leased, response, held).await
-    }
-
-    /// The response's way to the client.
-    async fn deliver(
-        &mut self,
-        leased: Leased,
-        response: Response,
-        held: Hold,
-    ) -> Result<(), Stop> {
         if self.switches() {
             return self.tunnel(leased).await;
         }
@@ -272,17 +259,23 @@ impl<'a> Exchange<'a> {
     /// that aren't HTTP there is no head: the connection is all.)
     async fn attempt(
         &mut self,
-        (cluster, priority): (&WorkerCluster, Priority),
+        cluster: &WorkerCluster,
         forward: &Forward,
-        limits: &Thresholds,
         attempts: Option<&mut Attempts<'_>>,
-    ) -> Result<(Leased, Option<Response>), Failure> {
+    ) -> Result<Answer, Failure> {
+        let priority = forward.priority;
+        let limits = &cluster.config().thresholds[priority as usize];
         let host = self.pick(cluster, forward, attempts)?;
         if self.ends_here(forward) {
-            let leased = self.connect_raw(cluster, host, priority, limits).await?;
+            let leased = self.connect_raw(cluster, host, priority).await?;
             return Ok((leased, None));
         }
-        let mut leased = self.connect(cluster, host, priority, limits).await?;
+        let speaks = Speaks::http(cluster.config(), self.info.version);
+        let mut leased = match take(self, cluster, &host, (priority, limits), speaks) {
+            Ok(leased) => leased,
+            // Boxed: waiting needs much state, and most requests never do.
+            Err(found) => Box::pin(self.obtain(cluster, host, found, (priority, speaks))).await?,
+        };
         loop {
             self.send_head(&mut leased);
             match self.until_answer(&mut leased).await {
@@ -324,12 +317,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// Counts the request against its cluster until it is over.
-    fn admit(
-        &mut self,
-        cluster: &WorkerCluster,
-        priority: Priority,
-        limits: &Thresholds,
-    ) -> Result<Admitted, Stop> {
+    fn admit(&mut self, cluster: &WorkerCluster, priority: Priority) -> Result<Admitted, Stop> {
+        let limits = &cluster.config().thresholds[priority as usize];
         let active = cluster.cells.sum(priority, |load| &load.requests);
         if active >= u64::from(limits.max_requests) {
             cluster.cells.stats.upstream_rq_active_overflow.inc();

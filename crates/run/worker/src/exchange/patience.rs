@@ -26,7 +26,7 @@ pub(crate) enum Expired {
 }
 
 /// The limits of one request and where it stands in them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Patience {
     pub(crate) route: Option<Duration>,
     pub(crate) idle: Option<Duration>,
@@ -38,12 +38,12 @@ pub(crate) struct Patience {
     /// Something moved last.
     active: Moment,
     request_end: Option<Moment>,
-    /// Each attempt has limits of its own.
-    attempt: Option<Attempt>,
+    /// Each attempt has limits of its own. Boxed, as few requests have them.
+    attempt: Option<Box<Attempt>>,
 }
 
 /// `per_try_timeout` and `per_try_idle_timeout`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Attempt {
     limit: Option<Duration>,
     idle: Option<Duration>,
@@ -75,7 +75,7 @@ impl Patience {
         let limit = limit.filter(|limit| self.route.is_none_or(|route| *limit < route));
         let idle = policy.and_then(|policy| policy.per_try_idle_timeout);
         if limit.is_some() || idle.is_some() {
-            self.attempt = Some(Attempt { limit, idle, began: None });
+            self.attempt = Some(Box::new(Attempt { limit, idle, began: None }));
         }
     }
 
@@ -107,7 +107,7 @@ impl Patience {
         if self.attempt.is_none() && self.request_end.is_none_or(|end| end == now) {
             return whole;
         }
-        let limit = self.attempt.and_then(|attempt| attempt.limit);
+        let limit = self.attempt.as_ref().and_then(|attempt| attempt.limit);
         let elapsed =
             Duration::from_millis(self.request_end.map_or(0, |end| now.millis_since(end)));
         // Zero would mean that there is no limit.
@@ -147,7 +147,7 @@ impl Patience {
         ]
     }
 
-    fn attempt_limits(&self, attempt: Attempt) -> impl Iterator<Item = (Moment, Expired)> {
+    fn attempt_limits(&self, attempt: &Attempt) -> impl Iterator<Item = (Moment, Expired)> {
         let whole = || {
             let from = self.request_end?.max(attempt.began?);
             let limit = attempt.limit?;
@@ -163,7 +163,7 @@ impl Patience {
     /// When patience ends next.
     pub(crate) fn until(&self) -> Option<Moment> {
         let own = self.limits().into_iter().flatten().map(|(at, _)| at).min();
-        let Some(attempt) = self.attempt else { return own };
+        let Some(attempt) = &self.attempt else { return own };
         self.attempt_limits(attempt).map(|(at, _)| at).chain(own).min()
     }
 
@@ -171,7 +171,7 @@ impl Patience {
     pub(crate) fn expired(&self, now: Moment) -> Option<Expired> {
         let passed = |(at, _): &(Moment, Expired)| *at <= now;
         let own = self.limits().into_iter().flatten();
-        let first = match self.attempt {
+        let first = match &self.attempt {
             None => own.filter(passed).min_by_key(|(at, _)| *at),
             Some(attempt) => {
                 let all = own.chain(self.attempt_limits(attempt));

@@ -13,7 +13,7 @@ use dragoman_types::{Flags, Phases, Priority, id};
 use super::failure::Failure;
 use super::kept::Kept;
 use super::patience::Expired;
-use super::{Exchange, Stop};
+use super::{Admitted, Answer, Exchange, Stop};
 use crate::client::Client;
 use crate::context::WorkerRoutes;
 use crate::lease::Leased;
@@ -23,6 +23,10 @@ use crate::upstream::{ClusterCells, WorkerCluster, WorkerHost};
 
 /// Of an answer that is not passed on, so much is read for its connection's sake.
 const READ_OUT: usize = 64 << 10;
+
+/// Where attempts go: the cluster, what the route says, route edits, and the place in the cluster.
+type Means<'m> =
+    (&'m WorkerCluster, &'m Forward, (&'m WorkerRoutes, &'m Route), &'m mut Option<Admitted>);
 
 /// The attempts of a request that may have several.
 pub(super) struct Attempts<'r> {
@@ -95,9 +99,36 @@ impl Exchange<'_> {
         }
     }
 
+    /// Attempts, after the first, until one has an answer that is passed on.
+    pub(super) async fn until_accepted(
+        &mut self,
+        mut last: Result<Answer, Failure>,
+        mut attempts: Option<Box<Attempts<'_>>>,
+        (cluster, forward, way, admitted): Means<'_>,
+    ) -> Result<Answer, Stop> {
+        let of = (cluster, forward.priority);
+        loop {
+            match last {
+                Ok((leased, response))
+                    if !self.tries_again_after_answer(&mut attempts, of, &leased, response) =>
+                {
+                    self.kept.iter_mut().for_each(|kept| kept.stop());
+                    return Ok((leased, response));
+                }
+                Ok((leased, response)) => self.let_go(leased, response),
+                Err(failure) if self.tries_again_after(&mut attempts, of, &failure) => {}
+                Err(failure) => return Err(self.stop_for(failure)),
+            }
+            *admitted = None;
+            self.back_off(attempts.as_deref(), way).await?;
+            *admitted = Some(self.admit(cluster, forward.priority)?);
+            last = self.attempt(cluster, forward, attempts.as_deref_mut()).await;
+        }
+    }
+
     /// Whether an answer is followed by another attempt rather than passed on. (`None`: what was to be had is a
     /// connection, and here it is.)
-    pub(super) fn tries_again_after_answer(
+    fn tries_again_after_answer(
         &mut self,
         attempts: &mut Option<Box<Attempts<'_>>>,
         (cluster, priority): (&WorkerCluster, Priority),
@@ -126,7 +157,7 @@ impl Exchange<'_> {
     }
 
     /// Whether a failure is followed by another attempt.
-    pub(super) fn tries_again_after(
+    fn tries_again_after(
         &mut self,
         attempts: &mut Option<Box<Attempts<'_>>>,
         (cluster, priority): (&WorkerCluster, Priority),
@@ -203,7 +234,7 @@ impl Exchange<'_> {
     }
 
     /// The answer in `x.response` goes no further. A short one costs no connection.
-    pub(super) fn let_go(&mut self, mut leased: Leased, response: Option<Response>) {
+    fn let_go(&mut self, mut leased: Leased, response: Option<Response>) {
         let Some(response) = response else { return };
         let bare = matches!(response.framing, Framing::None | Framing::Length(0));
         let whole = bare || read_out(leased.client());
@@ -213,11 +244,10 @@ impl Exchange<'_> {
     }
 
     /// Waits for the next attempt's turn, and makes ready for it.
-    pub(super) async fn back_off(
+    async fn back_off(
         &mut self,
         attempts: Option<&Attempts<'_>>,
-        routes: &WorkerRoutes,
-        route: &Route,
+        (routes, route): (&WorkerRoutes, &Route),
     ) -> Result<(), Stop> {
         let Some(attempts) = attempts else { return Ok(()) };
         self.patience.attempt_over();

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use dragoman_cluster::Thresholds;
 use dragoman_router::Forward;
 use dragoman_types::{Moment, Priority, StreamInfo};
 
 use super::failure::Failure;
 use super::retry::Attempts;
 use super::{Exchange, Stop, replies};
-use crate::connect::{self, NoConnection, Waits};
+use crate::connect::{self, FromPool, NoConnection, Waits};
 use crate::context::Worker;
 use crate::dial::Speaks;
 use crate::lease::Leased;
@@ -67,25 +66,16 @@ impl Exchange<'_> {
         meant.ok_or_else(|| self.overflowed(format!("requests call a host by {MAX_NAMES} names")))
     }
 
-    /// A connection to `host`: an idle one, a new one, or the first that comes free.
-    pub(super) async fn connect(
+    /// A connection to `host` that isn't there yet, as the pool said.
+    pub(super) async fn obtain(
         &mut self,
         cluster: &WorkerCluster,
         host: Rc<WorkerHost>,
-        priority: Priority,
-        limits: &Thresholds,
+        found: FromPool,
+        (priority, speaks): (Priority, Speaks),
     ) -> Result<Leased, Failure> {
-        let speaks = Speaks::http(cluster.config(), self.info.version);
-        match connect::take(self, cluster, &host, (priority, limits), speaks) {
-            Ok(leased) => Ok(leased),
-            // Boxed: waiting needs much state, and most requests never do.
-            Err(found) => {
-                let obtaining =
-                    Box::pin(connect::obtain(self, cluster, host, found, (priority, speaks)));
-                let leased = obtaining.await;
-                leased.map_err(|no| self.no_connection(cluster, limits, no))
-            }
-        }
+        let leased = connect::obtain(self, cluster, host, found, (priority, speaks)).await;
+        leased.map_err(|no| self.no_connection(cluster, priority, no))
     }
 
     /// A connection to `host` for bytes that aren't HTTP: always a new one.
@@ -94,8 +84,8 @@ impl Exchange<'_> {
         cluster: &WorkerCluster,
         host: Rc<WorkerHost>,
         priority: Priority,
-        limits: &Thresholds,
     ) -> Result<Leased, Failure> {
+        let limits = &cluster.config().thresholds[priority as usize];
         let now = self.worker.clock.now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
         self.info.attempts += 1;
@@ -106,7 +96,7 @@ impl Exchange<'_> {
         host.take_place(priority);
         cluster.cells.stats.upstream_rq_pending_total.inc();
         let leased = connect::opened(self, cluster, host, priority, Speaks::Anything).await;
-        let mut leased = leased.map_err(|no| self.no_connection(cluster, limits, no))?;
+        let mut leased = leased.map_err(|no| self.no_connection(cluster, priority, no))?;
         self.note_connection(&mut leased);
         Ok(leased)
     }
@@ -120,26 +110,31 @@ impl Exchange<'_> {
     ) -> Result<Leased, Failure> {
         dead.fate = failure.fate();
         let (priority, host) = (dead.priority, dead.host.clone());
-        let limits = cluster.config().thresholds[priority as usize];
-        let Some(host) = dead.into_place() else {
-            return self.connect(cluster, host, priority, &limits).await;
+        let leased = match dead.into_place() {
+            Some(host) => {
+                self.info.attempts += 1;
+                connect::opened(self, cluster, host, priority, Speaks::Http1).await
+            }
+            None => {
+                let limits = &cluster.config().thresholds[priority as usize];
+                let speaks = Speaks::http(cluster.config(), self.info.version);
+                connect::pooled(self, cluster, host, (priority, limits), speaks).await
+            }
         };
-        self.info.attempts += 1;
-        let leased = connect::opened(self, cluster, host, priority, Speaks::Http1).await;
-        leased.map_err(|no| self.no_connection(cluster, &limits, no))
+        leased.map_err(|no| self.no_connection(cluster, priority, no))
     }
 
     fn no_connection(
         &mut self,
         cluster: &WorkerCluster,
-        limits: &Thresholds,
+        priority: Priority,
         why: NoConnection<Stop>,
     ) -> Failure {
         let cluster = cluster.config();
         let reply = match why {
             NoConnection::Stopped(stop) => return stop.into(),
             NoConnection::Overflow => {
-                let most = limits.max_pending_requests;
+                let most = cluster.thresholds[priority as usize].max_pending_requests;
                 return self.overflow("max_pending_requests", most).into();
             }
             NoConnection::Failed { reason, text } => {
