@@ -16,6 +16,9 @@ pub enum LogType {
     DownstreamStart,
     DownstreamPeriodic,
     DownstreamEnd,
+    TcpConnectionStart,
+    TcpUpstreamConnected,
+    TcpPeriodic,
     TcpConnectionEnd,
 }
 
@@ -26,6 +29,9 @@ impl LogType {
             LogType::DownstreamStart => "DownstreamStart",
             LogType::DownstreamPeriodic => "DownstreamPeriodic",
             LogType::DownstreamEnd => "DownstreamEnd",
+            LogType::TcpConnectionStart => "TcpConnectionStart",
+            LogType::TcpUpstreamConnected => "TcpUpstreamConnected",
+            LogType::TcpPeriodic => "TcpPeriodic",
             LogType::TcpConnectionEnd => "TcpConnectionEnd",
         }
     }

@@ -1,9 +1,11 @@
 //! Envoy's protobuf messages (from the `envoy-types` crate) and the few helpers that read them.
 //! Messages are read while a snapshot is compiled, never while a request is served.
 
+pub mod back_off;
 pub mod data_source;
 pub mod http2;
 mod re2;
+pub mod tlv;
 
 use std::time::Duration;
 

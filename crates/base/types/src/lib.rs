@@ -1,6 +1,7 @@
 //! Plain data that every layer speaks of. No I/O, no clock, no protobuf, no policy.
 
 pub mod address;
+pub mod back_off;
 pub mod fault;
 pub mod flags;
 pub mod grpc;
@@ -15,6 +16,7 @@ pub mod stream;
 pub mod tls;
 
 pub use address::Address;
+pub use back_off::{BackOff, Pauses, random_part};
 pub use fault::{Fault, Faults};
 pub use flags::Flags;
 pub use head::{RequestHead, ResponseHead, Version};

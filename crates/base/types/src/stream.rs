@@ -47,6 +47,8 @@ pub struct Hello {
     pub server_name: Option<Box<str>>,
     pub ja3: Option<Box<str>>,
     pub ja4: Option<Box<str>>,
+    /// It began with a PROXY header.
+    pub proxied: bool,
     /// Type and value of each TLV of a PROXY header that `pass_through_tlvs` let through.
     pub tlvs: Vec<(u8, Box<[u8]>)>,
     /// The connection's dynamic metadata: each (namespace, key) at most once.

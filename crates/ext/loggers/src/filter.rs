@@ -170,6 +170,10 @@ fn types(message: &pb::LogTypeFilter, faults: &mut Faults) -> Option<Rule> {
             Ok(AccessLogType::DownstreamStart) => types.push(LogType::DownstreamStart),
             Ok(AccessLogType::DownstreamPeriodic) => types.push(LogType::DownstreamPeriodic),
             Ok(AccessLogType::DownstreamEnd) => types.push(LogType::DownstreamEnd),
+            Ok(AccessLogType::TcpConnectionStart) => types.push(LogType::TcpConnectionStart),
+            Ok(AccessLogType::TcpUpstreamConnected) => types.push(LogType::TcpUpstreamConnected),
+            Ok(AccessLogType::TcpPeriodic) => types.push(LogType::TcpPeriodic),
+            Ok(AccessLogType::TcpConnectionEnd) => types.push(LogType::TcpConnectionEnd),
             // Logs of these kinds are written by parts that aren't built in: nothing to match.
             Ok(_) => {}
             Err(_) => faults.item("types", index, |faults| {

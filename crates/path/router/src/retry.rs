@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dragoman_matcher::HeaderMatcher;
 use dragoman_types::headers::HeaderName;
-use dragoman_types::{Headers, IdSet, ResponseHead, id};
+use dragoman_types::{BackOff, Headers, IdSet, Pauses, ResponseHead, id, random_part};
 
 /// What failed of an attempt that has no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,17 +109,9 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Pauses that grow: each is a random part of an interval that doubles from `base` up to `max`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct BackOff {
-    pub(crate) base: Duration,
-    pub(crate) max: Duration,
-}
-
-impl Default for BackOff {
-    fn default() -> BackOff {
-        BackOff { base: Duration::from_millis(25), max: Duration::from_millis(250) }
-    }
+/// Of policies that say nothing else, and of requests without one.
+pub(crate) fn usual_back_off() -> BackOff {
+    BackOff::new(Duration::from_millis(25), None)
 }
 
 /// A field of the response that says when the host takes requests again.
@@ -131,7 +123,7 @@ pub(crate) struct ResetHeader {
 }
 
 /// `RetryPolicy`, compiled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RetryPolicy {
     pub(crate) retry_on: RetryOn,
     pub(crate) retries: u32,
@@ -166,8 +158,7 @@ pub struct Retries<'p> {
     /// The request's own: `x-envoy-retriable-status-codes`, `x-envoy-retriable-header-names`.
     codes: Vec<u32>,
     names: Vec<HeaderName>,
-    /// The interval that the next pause is a part of.
-    interval: Duration,
+    pauses: Pauses,
 }
 
 impl<'p> Retries<'p> {
@@ -200,7 +191,7 @@ impl<'p> Retries<'p> {
                 .filter_map(|name| std::str::from_utf8(name).ok().filter(|name| !name.is_empty()))
                 .map(HeaderName::new)
                 .collect(),
-            interval: policy.map(|policy| policy.back_off).unwrap_or_default().base,
+            pauses: policy.map_or_else(usual_back_off, |policy| policy.back_off).pauses(),
         })
     }
 
@@ -277,15 +268,12 @@ impl<'p> Retries<'p> {
         };
         let asked = policy.reset_headers.iter().find_map(asked).filter(|asked| !asked.is_zero())?;
         // Not everybody comes back at the same moment.
-        Some(asked + part(asked / 2, random))
+        Some(asked + random_part(asked / 2, random))
     }
 
     /// The next pause that nobody asked for.
     pub fn pause(&mut self, random: u64) -> Duration {
-        let most = self.policy.map(|policy| policy.back_off).unwrap_or_default().max;
-        let pause = part(self.interval.min(most), random);
-        self.interval = (self.interval * 2).min(most);
-        pause
+        self.pauses.next(random)
     }
 
     /// Whether hosts that were tried are passed over, and how often another one is looked for.
@@ -293,12 +281,6 @@ impl<'p> Retries<'p> {
         let policy = self.policy.filter(|policy| policy.avoids_previous_hosts)?;
         Some(policy.host_attempts)
     }
-}
-
-/// A random part of `whole`, in milliseconds.
-fn part(whole: Duration, random: u64) -> Duration {
-    let whole = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(random % whole.max(1))
 }
 
 fn number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {

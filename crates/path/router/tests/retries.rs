@@ -113,20 +113,19 @@ fn a_request_adds_to_the_policy() {
 }
 
 #[test]
-fn pauses_grow_up_to_a_limit() {
-    let back_off = RetryBackOff {
-        base_interval: seconds(0, 10_000_000),
-        max_interval: seconds(0, 30_000_000),
-    };
-    let table = table(pb::RetryPolicy { retry_back_off: Some(back_off), ..on("5xx") });
-    let mut retries = Retries::of(Some(policy(&table)), &fields(&[])).unwrap();
-    // The longest that there can be: the number is -1 of the interval.
-    let longest = u64::MAX / 600 * 600 - 1;
-    assert_eq!([0; 4].map(|_| retries.pause(longest)), [ms(9), ms(19), ms(29), ms(29)]);
+fn a_request_without_a_policy_has_the_usual_pauses() {
     let mut by_header = Retries::of(None, &fields(&[("x-envoy-retry-on", "5xx")])).unwrap();
     let longest = u64::MAX / 1000 * 1000 - 1;
     let pauses = [0; 5].map(|_| by_header.pause(longest));
     assert_eq!(pauses, [ms(24), ms(49), ms(99), ms(199), ms(249)]);
+}
+
+#[test]
+fn a_policy_has_its_own_pauses() {
+    let back_off = RetryBackOff { base_interval: seconds(0, 10_000_000), max_interval: None };
+    let table = table(pb::RetryPolicy { retry_back_off: Some(back_off), ..on("5xx") });
+    let mut retries = Retries::of(Some(policy(&table)), &fields(&[])).unwrap();
+    assert_eq!([0; 2].map(|_| retries.pause(19)), [ms(9), ms(19)]);
 }
 
 #[test]

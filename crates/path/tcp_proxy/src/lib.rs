@@ -1,15 +1,17 @@
 //! `envoy.filters.network.tcp_proxy`: which cluster a connection's bytes go to, and within which limits.
 //! Decides only. Source: `envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`.
 
+mod tlvs;
 mod tunnel;
 
 use std::time::Duration;
 
 use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
-    TcpProxy, tcp_proxy::ClusterSpecifier,
+    TcpProxy, UpstreamConnectMode, tcp_proxy::ClusterSpecifier,
 };
-use dragoman_proto::{duration, u32_or};
-use dragoman_types::Faults;
+use dragoman_proto::{back_off, bool_or, duration, u32_or};
+use dragoman_types::{BackOff, Faults, random_part};
+pub use tlvs::Tlvs;
 pub use tunnel::Tunnel;
 
 /// Nothing moved for so long: the end, unless another limit is set.
@@ -24,9 +26,38 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// At least one.
     pub max_connect_attempts: u32,
-    pub max_downstream_connection_duration: Option<Duration>,
+    /// Pauses between them; `None`: they follow each other at once.
+    pub back_off: Option<BackOff>,
+    /// How long a connection may last, and the percentage of it by which it may last longer.
+    longest: Option<(Duration, f64)>,
+    pub logs: LogMoments,
+    /// `None`: nothing is read of the client before there is a host.
+    pub early_data: Option<EarlyData>,
+    /// A connection ends with what it says next while its listener drains.
+    pub check_drain_close: bool,
+    pub tlvs: Option<Tlvs>,
     /// `None`: bytes go to hosts as they are.
     pub tunnel: Option<Tunnel>,
+}
+
+/// When a connection is logged, besides at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogMoments {
+    /// As soon as it is there.
+    pub start: bool,
+    /// Once it has a host.
+    pub connected: bool,
+    /// Again and again.
+    pub every: Option<Duration>,
+}
+
+/// What is read of a client before there is a host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EarlyData {
+    /// Bytes that are kept; a read may bring more at once.
+    pub most: usize,
+    /// The host is connected to because of them (`ON_DOWNSTREAM_DATA`).
+    pub comes_first: bool,
 }
 
 impl Config {
@@ -50,17 +81,37 @@ impl Config {
         }
         // Zero: never.
         let idle = message.idle_timeout.as_ref().map_or(IDLE_TIMEOUT, duration);
+        let jitter = message.max_downstream_connection_duration_jitter_percentage.as_ref();
         let longest = message.max_downstream_connection_duration.as_ref();
+        let back_off = message.backoff_options.as_ref();
         Some(Config {
             stat_prefix: message.stat_prefix.as_str().into(),
             clusters,
             idle_timeout: Some(idle).filter(|limit| !limit.is_zero()),
             max_connect_attempts: u32_or(message.max_connect_attempts.as_ref(), 1).max(1),
-            max_downstream_connection_duration: longest.map(duration),
+            back_off: back_off.map(|message| {
+                faults.field("backoff_options", |faults| {
+                    let (base, max) = (&message.base_interval, &message.max_interval);
+                    back_off::compile(base.as_ref(), max.as_ref(), faults)
+                })
+            }),
+            longest: longest.map(|t| (duration(t), jitter.map_or(0.0, |percent| percent.value))),
+            logs: log_moments(message),
+            early_data: early_data(message, faults),
+            tlvs: Tlvs::compile(message, faults),
+            check_drain_close: bool_or(message.check_drain_close.as_ref(), false),
             tunnel: message.tunneling_config.as_ref().map(|message| {
                 faults.field("tunneling_config", |faults| Tunnel::compile(message, faults))
             }),
         })
+    }
+
+    /// How long one connection may last; `random` is evenly spread over all values.
+    pub fn longest(&self, random: u64) -> Option<Duration> {
+        let (limit, percent) = self.longest?;
+        let most =
+            Duration::from_millis((limit.as_millis() as f64 * percent / 100.0).ceil() as u64);
+        Some(limit + random_part(most, random))
     }
 
     /// The cluster of one connection; `random` is evenly spread over all values.
@@ -90,10 +141,38 @@ impl Config {
     }
 }
 
+/// The older two fields count where `access_log_options` isn't there.
+#[allow(deprecated)]
+fn log_moments(message: &TcpProxy) -> LogMoments {
+    match &message.access_log_options {
+        Some(options) => LogMoments {
+            start: options.flush_access_log_on_start,
+            connected: options.flush_access_log_on_connected,
+            every: options.access_log_flush_interval.as_ref().map(duration),
+        },
+        None => LogMoments {
+            start: false,
+            connected: message.flush_access_log_on_connected,
+            every: message.access_log_flush_interval.as_ref().map(duration),
+        },
+    }
+}
+
+fn early_data(message: &TcpProxy, faults: &mut Faults) -> Option<EarlyData> {
+    let mode = message.upstream_connect_mode();
+    let most = message.max_early_data_bytes.as_ref().map(|bytes| bytes.value as usize);
+    if most.is_none() && mode != UpstreamConnectMode::Immediate {
+        let why = format!("{} needs it", mode.as_str_name());
+        faults.add_at("max_early_data_bytes", "missing", why);
+    }
+    let comes_first = mode == UpstreamConnectMode::OnDownstreamData;
+    most.map(|most| EarlyData { most, comes_first })
+}
+
 #[cfg(test)]
 mod tests {
     use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
-        WeightedCluster, weighted_cluster::ClusterWeight,
+        TcpAccessLogOptions, WeightedCluster, weighted_cluster::ClusterWeight,
     };
 
     use super::*;
@@ -118,6 +197,32 @@ mod tests {
         let chosen: Vec<_> = (0..8).map(|random| config.cluster(random)).collect();
         assert_eq!(chosen, ["a", "c", "c", "c", "a", "c", "c", "c"]);
         assert_eq!(config.idle_timeout, Some(IDLE_TIMEOUT));
+    }
+
+    #[test]
+    fn a_connection_may_last_longer_by_some_percent() {
+        let mut config = Config::compile(&alone(), &mut Faults::new()).unwrap();
+        assert_eq!(config.longest(7), None);
+        config.longest = Some((Duration::from_millis(1000), 20.0));
+        let all = [0, 199, 200].map(|random| config.longest(random).unwrap().as_millis());
+        assert_eq!(all, [1000, 1199, 1000]);
+    }
+
+    #[test]
+    fn the_newer_log_options_hide_the_older() {
+        let options = TcpAccessLogOptions { flush_access_log_on_start: true, ..Default::default() };
+        #[allow(deprecated)]
+        let mut message = TcpProxy { flush_access_log_on_connected: true, ..alone() };
+        let moments =
+            |message: &TcpProxy| Config::compile(message, &mut Faults::new()).unwrap().logs;
+        assert_eq!(moments(&message), LogMoments { connected: true, ..Default::default() });
+        message.access_log_options = Some(options);
+        assert_eq!(moments(&message), LogMoments { start: true, ..Default::default() });
+    }
+
+    fn alone() -> TcpProxy {
+        let cluster = Some(ClusterSpecifier::Cluster("a".into()));
+        TcpProxy { stat_prefix: "t".into(), cluster_specifier: cluster, ..Default::default() }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use dragoman_proto::pb::envoy::config::core::v3::ProxyProtocolConfig;
 use dragoman_proto::pb::envoy::config::core::v3::proxy_protocol_config::Version;
 use dragoman_proto::pb::envoy::config::core::v3::proxy_protocol_pass_through_tl_vs::PassTlVsMatchType;
-use dragoman_proto::pb::envoy::config::core::v3::{ProxyProtocolConfig, TlvEntry};
+use dragoman_proto::tlv::{self, Tlv};
 use dragoman_types::{Address, Faults};
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -15,9 +16,6 @@ const PROXY: u8 = 0x21;
 /// Streams over IPv4 and IPv6.
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
-
-/// A type-length-value of version 2: its type and its value.
-type Tlv = (u8, Box<[u8]>);
 
 /// Compiled.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,16 +47,12 @@ impl ProxyProtocol {
             Some(pass) => faults.field("pass_through_tlvs", |faults| {
                 let kinds = pass.tlv_type.iter().enumerate();
                 let kinds = kinds.filter_map(|(index, kind)| {
-                    faults.item("tlv_type", index, |faults| byte(*kind, faults))
+                    faults.item("tlv_type", index, |faults| tlv::byte(*kind, faults))
                 });
                 Passed::Of(kinds.collect())
             }),
         };
-        let mut added: Vec<Tlv> = Vec::new();
-        for (index, entry) in message.added_tlvs.iter().enumerate() {
-            let tlv = faults.item("added_tlvs", index, |faults| added_tlv(entry, faults));
-            added.extend(tlv);
-        }
+        let added = tlv::compile(&message.added_tlvs, "added_tlvs", faults);
         ProxyProtocol { version: message.version(), passed, added }
     }
 
@@ -122,27 +116,6 @@ fn text(ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
     let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
     let (from, to) = (source.port(), destination.port());
     format!("PROXY {family} {} {} {from} {to}\r\n", source.ip(), destination.ip()).into_bytes()
-}
-
-fn byte(kind: u32, faults: &mut Faults) -> Option<u8> {
-    let byte = u8::try_from(kind).ok();
-    if byte.is_none() {
-        faults.add("out-of-range", "a type is at most 255");
-    }
-    byte
-}
-
-fn added_tlv(entry: &TlvEntry, faults: &mut Faults) -> Option<Tlv> {
-    let kind = faults.field("type", |faults| byte(entry.r#type, faults))?;
-    if entry.format_string.is_some() {
-        faults.add_at("format_string", "unsupported", "only fixed values can be added yet");
-        return None;
-    }
-    if u16::try_from(entry.value.len()).is_err() {
-        faults.add_at("value", "too-long", "a value has at most 65535 bytes");
-        return None;
-    }
-    Some((kind, entry.value.as_slice().into()))
 }
 
 #[cfg(test)]

@@ -57,9 +57,11 @@ pub(crate) fn admit(
 /// What listener filters found, if anything.
 fn hello_of(arrival: &mut Arrival) -> Option<Box<Hello>> {
     let (server_name, ja3) = (arrival.server_name.take(), arrival.ja3.take());
-    let tlvs = arrival.proxy.take().map(|header| header.tlvs).unwrap_or_default();
+    let header = arrival.proxy.take();
+    let proxied = header.is_some();
+    let tlvs = header.map(|header| header.tlvs).unwrap_or_default();
     let metadata = std::mem::take(&mut arrival.metadata);
-    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), tlvs, metadata };
+    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), proxied, tlvs, metadata };
     (hello != Hello::default()).then(|| Box::new(hello))
 }
 

@@ -18,7 +18,7 @@ use dragoman_types::headers::line_of;
 use dragoman_types::{Address, Facts, Headers, Moment, RequestHead, ResponseHead, id};
 use rustc_hash::FxHashMap;
 
-use crate::manager::{Manager, WorkerListener};
+use crate::manager::WorkerListener;
 use crate::snapshot::{RouteSource, Routes, Snapshot};
 use crate::stats::{FilesystemStats, RouteStats};
 use crate::upstream::{WorkerCluster, rebuild};
@@ -332,16 +332,16 @@ impl Worker {
         id
     }
 
-    /// Whether a connection that came by `listener` and is `manager`'s should be closed now because of
-    /// draining.
-    pub(crate) fn drain_close(&self, listener: &WorkerListener, manager: &Manager) -> bool {
+    /// Whether a connection that came by `listener` should be closed now because of draining; `chain`: since
+    /// when its filter chain drains.
+    pub(crate) fn drain_close(&self, listener: &WorkerListener, chain: Option<Moment>) -> bool {
         let shared = &self.shared;
         if shared.health_failed.load(Ordering::Relaxed) {
             return true;
         }
         let everybody = Moment::from_number(shared.draining_since.load(Ordering::Relaxed));
         let since = everybody.into_iter().chain(listener.draining_since.get());
-        let since = since.chain(manager.draining_since.get()).min();
+        let since = since.chain(chain).min();
         since.is_some_and(|since| shared.drain.closes(self.clock.now().since(since), self.random()))
     }
 

@@ -91,6 +91,11 @@ pub(crate) struct WorkerChain {
 }
 
 impl WorkerChain {
+    /// Since when its connections are asked to close.
+    pub(crate) fn draining_since(&self) -> Option<Moment> {
+        self.draining_since.get()
+    }
+
     fn new(shared: &Arc<FilterChain>, listener: &Listener, worker: usize) -> WorkerChain {
         let prefix = format!("{}ssl.", listener.stat_prefix);
         let draining_since = Rc::default();

@@ -5,21 +5,17 @@ use std::time::Duration;
 use dragoman_matcher::HeaderMatcher;
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
 use dragoman_proto::pb::envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
-use dragoman_proto::{duration, timeout, type_name, u32_or};
+use dragoman_proto::{Name, back_off, duration, timeout, type_name, u32_or};
 use dragoman_types::Faults;
 use dragoman_types::headers::HeaderName;
 use pb::retry_policy::retry_host_predicate::ConfigType;
-use pb::retry_policy::{ResetHeaderFormat, RetryBackOff, RetryHostPredicate};
+use pb::retry_policy::{ResetHeaderFormat, RetryHostPredicate};
 
 use super::refuse;
-use crate::retry::{BackOff, ResetHeader, RetryOn, RetryPolicy};
-use dragoman_proto::Name;
+use crate::retry::{ResetHeader, RetryOn, RetryPolicy, usual_back_off};
 
 /// `rate_limited_retry_back_off.max_interval`, unless set.
 const MOST_ASKED: Duration = Duration::from_secs(300);
-
-/// `max_interval` is so many times `base_interval`, unless set.
-const GROWTH: u32 = 10;
 
 pub(super) fn retry(message: &pb::RetryPolicy, faults: &mut Faults) -> RetryPolicy {
     refuse(
@@ -43,8 +39,11 @@ pub(super) fn retry(message: &pb::RetryPolicy, faults: &mut Faults) -> RetryPoli
         response: matchers("retriable_headers", &message.retriable_headers, faults),
         request: matchers("retriable_request_headers", &message.retriable_request_headers, faults),
         back_off: match &message.retry_back_off {
-            Some(message) => faults.field("retry_back_off", |f| back_off(message, f)),
-            None => BackOff::default(),
+            Some(message) => faults.field("retry_back_off", |faults| {
+                let (base, max) = (message.base_interval.as_ref(), message.max_interval.as_ref());
+                back_off::compile(base, max, faults)
+            }),
+            None => usual_back_off(),
         },
         reset_headers: headers
             .iter()
@@ -74,21 +73,6 @@ fn matchers(
         compiled.push(faults.item(field, place, |f| HeaderMatcher::compile(message, f)));
     }
     compiled.into()
-}
-
-fn back_off(message: &RetryBackOff, faults: &mut Faults) -> BackOff {
-    let interval = |value: Option<_>| value.map(duration).filter(|set| !set.is_zero());
-    let Some(base) = interval(message.base_interval.as_ref()) else {
-        faults.add_at("base_interval", "bad-value", "must be more than 0 s");
-        return BackOff::default();
-    };
-    // Less than a millisecond counts as one.
-    let base = base.max(Duration::from_millis(1));
-    let max = interval(message.max_interval.as_ref()).unwrap_or(base * GROWTH);
-    if max < base {
-        faults.add_at("max_interval", "bad-value", "must be at least base_interval");
-    }
-    BackOff { base, max }
 }
 
 /// `previous_hosts` is the one that there is.

@@ -383,7 +383,6 @@ impl Wire {
     async fn client_hello(&mut self) -> Result<Accepted, HandshakeError> {
         let mut acceptor = Acceptor::default();
         let mut plain = None;
-        let mut text = false;
         loop {
             if self.input.is_empty() {
                 let n = poll_fn(|cx| {
@@ -403,7 +402,6 @@ impl Wire {
                 self.input.filled(n);
             }
             plain = plain.or_else(|| plain_http(self.input.data()));
-            text |= self.input.data().first().is_some_and(u8::is_ascii_alphabetic);
             let n = acceptor.read_tls(&mut self.input.data()).map_err(HandshakeError::Io)?;
             self.input.consume(n);
             match acceptor.accept() {
@@ -411,7 +409,7 @@ impl Wire {
                 Ok(None) => {}
                 Err((error, mut alert)) => {
                     // Who speaks HTTP can't read an alert.
-                    if !text {
+                    if plain.is_none() {
                         self.tell(|socket| alert.write_all(socket)).await;
                     }
                     return Err(plain.unwrap_or(HandshakeError::Tls(error)));

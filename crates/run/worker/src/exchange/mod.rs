@@ -354,7 +354,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn response_context(&mut self) -> ResponseContext {
-        if !self.close && self.worker.drain_close(self.listener, self.manager) {
+        if !self.close && self.worker.drain_close(self.listener, self.manager.draining_since.get())
+        {
             self.manager.stats.downstream_cx_drain_close.inc();
             self.close = true;
         }

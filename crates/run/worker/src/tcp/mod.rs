@@ -1,12 +1,15 @@
 //! `envoy.filters.network.tcp_proxy`: a client's connection, one to a host, and bytes both ways.
 
+mod early;
+mod limits;
 mod tunnel;
 mod upstream;
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
+use std::time::Duration;
 
 use dragoman_format::LogType;
 use dragoman_listener::Refused;
@@ -14,7 +17,7 @@ use dragoman_net::{Buffer, Deadline, Socket, others_first};
 use dragoman_stats::Shard;
 use dragoman_tcp_proxy::Config;
 use dragoman_transport::Stream;
-use dragoman_types::{Connection, Facts, Flags, Moment, StreamInfo};
+use dragoman_types::{BackOff, Connection, Facts, Flags, Moment, StreamInfo};
 
 use crate::connect::Waits;
 use crate::context::Worker;
@@ -27,6 +30,8 @@ use crate::snapshot::TcpProxy;
 use crate::stats::TcpStats;
 use crate::upstream::{WorkerCluster, WorkerHost, describe};
 
+use early::Early;
+use limits::Stopped;
 use tunnel::Tunnel;
 use upstream::{Counted, PRIORITY};
 
@@ -59,6 +64,12 @@ struct Proxied {
     chosen: Option<Box<str>>,
     cluster: Option<Rc<WorkerCluster>>,
     host: Option<Rc<WorkerHost>>,
+    /// How long it may last.
+    longest: Option<Duration>,
+    /// When its next regular line of the log is due.
+    next_line: Option<Moment>,
+    /// The client's side, until there is a host.
+    early: Option<Early>,
 }
 
 /// Proxies a connection until it ends.
@@ -71,6 +82,7 @@ pub(crate) fn proxy(
     let chain = admitted.chain.clone();
     let (connection, socket, input) = connection_of(&worker, &listener, admitted);
     let info = StreamInfo::new(worker.next_id(), connection.accepted_at);
+    let longest = proxy.config().longest(worker.random());
     let mut proxied = Proxied {
         deadline: worker.reactor.deadline(),
         worker,
@@ -82,6 +94,9 @@ pub(crate) fn proxy(
         chosen: None,
         cluster: None,
         host: None,
+        longest,
+        next_line: None,
+        early: None,
     };
     proxied.count_open();
     async move { proxied.run(socket, input).await }
@@ -89,6 +104,10 @@ pub(crate) fn proxy(
 
 impl Proxied {
     async fn run(&mut self, socket: Socket, input: Buffer) {
+        self.plan_line();
+        if self.proxy.config().logs.start {
+            self.log(LogType::TcpConnectionStart);
+        }
         let passing = pass_filters(&self.worker, &self.chain, &self.connection, &mut self.deadline);
         let mut passed = match passing.await {
             Ok(passed) => passed,
@@ -100,11 +119,29 @@ impl Proxied {
         if let Err(refused) = passing.await {
             return self.turned_away(refused);
         }
-        match Box::pin(self.connect()).await {
-            Some(Link::Bytes(host, counted)) => self.relay(client, input, host, counted).await,
-            Some(Link::Tunnel(tunnel)) => Box::pin(self.relay_through(client, input, tunnel)).await,
-            None => {}
+        self.early = Some(Early::new(client, input));
+        let Some(link) = Box::pin(self.link()).await else { return };
+        let Some(Early { client, input, .. }) = self.early.take() else { return };
+        if self.proxy.config().logs.connected {
+            self.log(LogType::TcpUpstreamConnected);
         }
+        match link {
+            Link::Bytes(host, counted) => self.relay(client, input, host, counted).await,
+            Link::Tunnel(tunnel) => Box::pin(self.relay_through(client, input, tunnel)).await,
+        }
+    }
+
+    /// The way to a host, once there is a reason to have one.
+    async fn link(&mut self) -> Option<Link> {
+        let linked = match self.first_bytes().await {
+            Ok(true) => self.connect().await,
+            Ok(false) => Ok(None),
+            Err(why) => Err(why),
+        };
+        linked.unwrap_or_else(|why| {
+            self.count_stop(why);
+            None
+        })
     }
 
     fn turned_away(&mut self, refused: Refused) {
@@ -132,7 +169,7 @@ impl Proxied {
                         let late = "transport socket timeout was reached";
                         self.info.connection_termination = Some(late.into());
                     }
-                    (Unsecured::OwnLimit, Some(limit)) => self.count_limit(limit),
+                    (Unsecured::OwnLimit, Some(limit)) => self.count_stop(limit),
                     (Unsecured::ByClient(reason), _) => {
                         self.info.downstream_transport_failure = reason.map(Into::into);
                     }
@@ -144,7 +181,7 @@ impl Proxied {
     }
 
     /// A connection to a host of the cluster; several are tried if the configuration says so.
-    async fn connect(&mut self) -> Option<Link> {
+    async fn connect(&mut self) -> Result<Option<Link>, Stopped> {
         let worker = self.worker.clone();
         let snapshot = worker.snapshot();
         let proxy = self.proxy.clone();
@@ -153,68 +190,74 @@ impl Proxied {
         let Some(cluster) = snapshot.clusters.get(name).cloned() else {
             self.proxy.stats.downstream_cx_no_route.inc();
             self.info.flags.insert(Flags::NO_CLUSTER_FOUND);
-            return None;
+            return Ok(None);
         };
         self.cluster = Some(cluster.clone());
-        for _ in 0..config.max_connect_attempts {
-            let limits = cluster.config().thresholds[PRIORITY as usize];
-            let open = cluster.cells.sum(PRIORITY, |load| &load.connections);
-            if open >= u64::from(limits.max_connections) {
-                cluster.cells.stats.upstream_cx_overflow.inc();
-                self.info.flags.insert(Flags::UPSTREAM_OVERFLOW);
-                return None;
-            }
-            let random = &mut || worker.random();
-            let Some(host) = cluster.pick(&self.connection, None, random) else {
-                cluster.cells.stats.upstream_cx_none_healthy.inc();
-                self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
-                return None;
-            };
-            if config.tunnel.is_some() {
-                match self.try_tunnel(&cluster, &host).await {
-                    Tried::Connected(link) => return Some(link),
-                    Tried::Failed => others_first().await,
-                    Tried::TimeOver(limit) => {
-                        self.count_limit(limit);
-                        return None;
-                    }
-                }
-                continue;
-            }
-            self.info.attempts += 1;
-            let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
-            if waiting >= u64::from(limits.max_pending_requests) {
-                cluster.cells.stats.upstream_rq_pending_overflow.inc();
-                // Attempts that fail at once must not follow each other without end.
-                others_first().await;
-                continue;
-            }
-            match self.try_host(&cluster, &host).await {
-                Tried::Connected(link) => return Some(link),
-                Tried::Failed => others_first().await,
-                Tried::TimeOver(limit) => {
-                    self.count_limit(limit);
-                    return None;
-                }
+        let mut pauses = config.back_off.map(BackOff::pauses);
+        for left in (0..config.max_connect_attempts).rev() {
+            match self.attempt(&cluster).await? {
+                Tried::Connected(link) => return Ok(Some(link)),
+                Tried::Refused => return Ok(None),
+                Tried::Failed => match &mut pauses {
+                    Some(pauses) if left > 0 => self.pause(pauses.next(worker.random())).await?,
+                    // Attempts that fail at once must not follow each other without end.
+                    _ => others_first().await,
+                },
             }
         }
         cluster.cells.stats.upstream_cx_connect_attempts_exceeded.inc();
         self.info.flags.insert(Flags::UPSTREAM_RETRY_LIMIT_EXCEEDED);
-        None
+        Ok(None)
     }
 
-    async fn try_host(&mut self, cluster: &WorkerCluster, host: &Rc<WorkerHost>) -> Tried {
+    /// One attempt, at one host, within the cluster's limits.
+    async fn attempt(&mut self, cluster: &Rc<WorkerCluster>) -> Result<Tried, Stopped> {
+        let worker = self.worker.clone();
+        let limits = &cluster.config().thresholds[PRIORITY as usize];
+        let open = cluster.cells.sum(PRIORITY, |load| &load.connections);
+        if open >= u64::from(limits.max_connections) {
+            cluster.cells.stats.upstream_cx_overflow.inc();
+            self.info.flags.insert(Flags::UPSTREAM_OVERFLOW);
+            return Ok(Tried::Refused);
+        }
+        let random = &mut || worker.random();
+        let Some(host) = cluster.pick(&self.connection, None, random) else {
+            cluster.cells.stats.upstream_cx_none_healthy.inc();
+            self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
+            return Ok(Tried::Refused);
+        };
+        if self.proxy.config().tunnel.is_some() {
+            return self.try_tunnel(cluster, &host).await;
+        }
+        self.info.attempts += 1;
+        let waiting = cluster.cells.sum(PRIORITY, |load| &load.pending);
+        if waiting >= u64::from(limits.max_pending_requests) {
+            cluster.cells.stats.upstream_rq_pending_overflow.inc();
+            return Ok(Tried::Failed);
+        }
+        self.try_host(cluster, &host).await
+    }
+
+    /// What tells a host who the client is, if the cluster's hosts are told.
+    fn header(&self, cluster: &WorkerCluster) -> Vec<u8> {
+        let Some(tlvs) = &self.proxy.config().tlvs else { return cluster.header(&self.connection) };
+        let hello = self.connection.hello.as_ref().filter(|hello| hello.proxied);
+        cluster.header_with(&self.connection, &tlvs.merged(hello.map(|hello| &*hello.tlvs)))
+    }
+
+    async fn try_host(
+        &mut self,
+        cluster: &WorkerCluster,
+        host: &Rc<WorkerHost>,
+    ) -> Result<Tried, Stopped> {
         let begun = self.worker.clock.read();
         self.info.phases.upstream_connect_begin.get_or_insert(begun);
         let mut counted = Counted::new(host, begun);
         let until = Some(begun.after(cluster.config().connect_timeout));
         let worker = self.worker.clone();
-        let header = cluster.header(&self.connection);
+        let header = self.header(cluster);
         let dialling = dial(&worker, cluster, host, &header, Speaks::Anything);
-        let dialled = match self.wait(dialling, until).await {
-            Ok(dialled) => dialled,
-            Err(limit) => return Tried::TimeOver(limit),
-        };
+        let dialled = self.wait(dialling, until).await?;
         self.host = Some(host.clone());
         match dialled {
             Some(Ok((stream, tls))) => {
@@ -224,7 +267,7 @@ impl Proxied {
                 self.info.phases.upstream_connect_end = Some(now);
                 self.info.upstream_local = stream.local();
                 self.info.upstream_tls = tls.map(Into::into);
-                Tried::Connected(Link::Bytes(stream, counted))
+                Ok(Tried::Connected(Link::Bytes(stream, counted)))
             }
             Some(Err(error)) => {
                 cluster.cells.count_handshake(Err(&error));
@@ -232,12 +275,12 @@ impl Proxied {
                     error.told(&host.host.address).0.map(Into::into);
                 self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
                 counted.failed(false);
-                Tried::Failed
+                Ok(Tried::Failed)
             }
             None => {
                 self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
                 counted.failed(true);
-                Tried::Failed
+                Ok(Tried::Failed)
             }
         }
     }
@@ -253,7 +296,8 @@ impl Proxied {
         let mut up = Way::new(input, pool.clone());
         let mut down = Way::new(Buffer::default(), pool.clone());
         let mut active = self.worker.clock.now();
-        let mut counts = (0, 0, 0, 0);
+        // What came early is counted already.
+        let mut counts = (self.info.bytes_received, 0, 0, 0);
         // The client's way was over while the host's went on.
         let mut client_first = false;
         let over = poll_fn(|cx| {
@@ -265,6 +309,9 @@ impl Proxied {
             if counts != before {
                 active = now;
                 self.count_moved(&counted, before, counts);
+                if self.is_drained() {
+                    return Poll::Ready(Some(Stopped::Drain));
+                }
             }
             // Who failed has nothing more to say, and nobody to hear the other.
             let failed = up.end == Some(End::Reset) || down.end == Some(End::Reset);
@@ -272,7 +319,7 @@ impl Proxied {
                 return Poll::Ready(None);
             }
             client_first |= sent.is_ready();
-            self.poll_limits(cx, active).map(Some)
+            self.poll_limits(cx, active, None)
         })
         .await;
         match over {
@@ -286,7 +333,7 @@ impl Proxied {
                     self.info.flags.insert(Flags::UPSTREAM_REMOTE_RESET);
                 }
             }
-            Some(limit) => self.count_limit(limit),
+            Some(why) => self.count_stop(why),
         }
     }
 
@@ -297,30 +344,6 @@ impl Proxied {
             Some(End::Reset) => drop(sink.shutdown()),
             _ => {}
         }
-    }
-
-    fn count_limit(&mut self, limit: Limit) {
-        match limit {
-            Limit::Idle => self.proxy.stats.idle_timeout.inc(),
-            Limit::Duration => {
-                self.proxy.stats.max_downstream_connection_duration.inc();
-                self.info.flags.insert(Flags::DURATION_TIMEOUT);
-            }
-        }
-    }
-
-    /// The limit that is passed next, if nothing moves after `active`.
-    fn next_limit(&self, active: Moment) -> Option<(Moment, Limit)> {
-        let config = self.proxy.config();
-        let idle = config.idle_timeout.map(|limit| (active.after(limit), Limit::Idle));
-        let longest = config.max_downstream_connection_duration;
-        let longest = longest.map(|t| (self.connection.accepted_at.after(t), Limit::Duration));
-        idle.into_iter().chain(longest).min_by_key(|(at, _)| *at)
-    }
-
-    fn poll_limits(&mut self, cx: &mut Context<'_>, active: Moment) -> Poll<Limit> {
-        let Some((at, limit)) = self.next_limit(active) else { return Poll::Pending };
-        self.deadline.poll_at(cx, Some(at)).map(|()| limit)
     }
 
     /// Each: bytes (read and written towards the host, read and written towards the client).
@@ -340,6 +363,12 @@ impl Proxied {
         (self.info.upstream_wire_sent, self.info.upstream_wire_received) = (now.0, now.2);
     }
 
+    /// It ends with what it says while its listener drains.
+    fn is_drained(&self) -> bool {
+        let drains = || self.worker.drain_close(&self.listener, self.chain.draining_since());
+        self.proxy.config().check_drain_close && drains()
+    }
+
     fn count_open(&self) {
         self.proxy.stats.downstream_cx_total.inc();
         self.listener.count_open();
@@ -350,43 +379,6 @@ impl Proxied {
         let mut facts = Facts::of_connection(&self.connection, &self.info);
         describe(&mut facts, self.cluster.as_deref(), self.host.as_deref());
         facts
-    }
-}
-
-/// The connection's own limits hold while it waits for its host.
-impl Waits for Proxied {
-    type Stop = Limit;
-
-    fn worker(&self) -> &Rc<Worker> {
-        &self.worker
-    }
-
-    fn info(&mut self) -> &mut StreamInfo {
-        &mut self.info
-    }
-
-    async fn wait<F: Future>(
-        &mut self,
-        future: F,
-        until: Option<Moment>,
-    ) -> Result<Option<F::Output>, Limit> {
-        let mut future = std::pin::pin!(future);
-        let accepted = self.connection.accepted_at;
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Some(done)));
-            }
-            let (own, limit) = self.next_limit(accepted).unzip();
-            let first = own.into_iter().chain(until).min();
-            match (self.deadline.poll_at(cx, first), limit) {
-                (Poll::Pending, _) => Poll::Pending,
-                (Poll::Ready(()), Some(limit)) if until.is_none() || own <= until => {
-                    Poll::Ready(Err(limit))
-                }
-                (Poll::Ready(()), _) => Poll::Ready(Ok(None)),
-            }
-        })
-        .await
     }
 }
 
@@ -401,14 +393,8 @@ enum Link {
 enum Tried {
     Connected(Link),
     Failed,
-    TimeOver(Limit),
-}
-
-/// A limit that was passed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Limit {
-    Idle,
-    Duration,
+    /// There is no use in another one.
+    Refused,
 }
 
 /// However it ends (closed, cut, a panic), it is counted and logged.
@@ -417,7 +403,7 @@ impl Drop for Proxied {
         let now = self.worker.clock.now();
         self.info.end = Some(now);
         self.listener.log(&self.worker, &self.facts());
-        self.worker.log(&self.proxy.shared.access_logs, LogType::TcpConnectionEnd, &self.facts());
+        self.log(LogType::TcpConnectionEnd);
         let length = now.millis_since(self.connection.accepted_at);
         self.listener.count_closed(self.connection.id, length);
         self.worker.connections.set(self.worker.connections.get() - 1);

@@ -9,8 +9,9 @@ use dragoman_net::Buffer;
 use dragoman_transport::Stream;
 use dragoman_types::{Flags, ResponseHead};
 
+use super::limits::Stopped;
 use super::upstream::PRIORITY;
-use super::{Limit, Link, Proxied, Tried};
+use super::{Link, Proxied, Tried};
 use crate::client::Client;
 use crate::connect::{NoConnection, Waits, pooled};
 use crate::dial::Speaks;
@@ -43,7 +44,7 @@ enum Over {
     /// The client's connection failed, or the host's stream.
     ClientFailed,
     HostFailed,
-    Limit(Limit),
+    Stopped(Stopped),
 }
 
 impl Proxied {
@@ -52,18 +53,18 @@ impl Proxied {
         &mut self,
         cluster: &Rc<WorkerCluster>,
         host: &Rc<WorkerHost>,
-    ) -> Tried {
+    ) -> Result<Tried, Stopped> {
         self.host = Some(host.clone());
         let limits = cluster.config().thresholds[PRIORITY as usize];
         if cluster.cells.sum(PRIORITY, |load| &load.requests) >= u64::from(limits.max_requests) {
             cluster.cells.stats.upstream_rq_active_overflow.inc();
             self.info.flags.insert(Flags::UPSTREAM_OVERFLOW);
-            return Tried::Failed;
+            return Ok(Tried::Failed);
         }
         let admitted = Admitted::new(cluster, PRIORITY);
         let speaks = Speaks::http(cluster.config(), None);
         // Who is told of the client has connections for this client alone.
-        let header = cluster.header(&self.connection);
+        let header = self.header(cluster);
         let told = match header.is_empty() {
             true => Some(host.clone()),
             false => host.meant(None, header),
@@ -78,19 +79,16 @@ impl Proxied {
         (self.info.upstream_local, self.info.upstream_tls) = (local.clone(), tls.clone());
         self.info.phases.upstream_connect_end = Some(self.worker.clock.now());
         self.ask(&mut leased);
-        match self.agreed(&mut leased).await {
-            Ok(true) => Tried::Connected(Link::Tunnel(Tunnel { leased, _admitted: admitted })),
-            Ok(false) => {
-                self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
-                Tried::Failed
-            }
-            Err(limit) => Tried::TimeOver(limit),
+        if self.agreed(&mut leased).await? {
+            return Ok(Tried::Connected(Link::Tunnel(Tunnel { leased, _admitted: admitted })));
         }
+        self.info.flags.insert(Flags::UPSTREAM_CONNECTION_FAILURE);
+        Ok(Tried::Failed)
     }
 
-    fn no_tunnel(&mut self, why: NoConnection<Limit>) -> Tried {
+    fn no_tunnel(&mut self, why: NoConnection<Stopped>) -> Result<Tried, Stopped> {
         let flag = match why {
-            NoConnection::Stopped(limit) => return Tried::TimeOver(limit),
+            NoConnection::Stopped(why) => return Err(why),
             NoConnection::Overflow => Flags::UPSTREAM_OVERFLOW,
             NoConnection::Failed { reason, .. } => {
                 self.info.upstream_transport_failure = reason.map(Into::into);
@@ -102,7 +100,7 @@ impl Proxied {
             | NoConnection::Gone => Flags::UPSTREAM_CONNECTION_FAILURE,
         };
         self.info.flags.insert(flag);
-        Tried::Failed
+        Ok(Tried::Failed)
     }
 
     /// Writes the request's head.
@@ -117,7 +115,7 @@ impl Proxied {
     }
 
     /// Whether the host says 200.
-    async fn agreed(&mut self, leased: &mut Leased) -> Result<bool, Limit> {
+    async fn agreed(&mut self, leased: &mut Leased) -> Result<bool, Stopped> {
         let mut head = ResponseHead::default();
         let answering = poll_fn(|cx| {
             if let Poll::Ready(Err(_)) = leased.client().poll_flush(cx) {
@@ -156,8 +154,12 @@ impl Proxied {
             if before != (ways.up, ways.down, ways.up_over) {
                 active = self.worker.clock.read();
                 self.count_carried(&mut leased, &ways);
+                if self.is_drained() {
+                    return Poll::Ready(Over::Stopped(Stopped::Drain));
+                }
             }
-            self.poll_limits(cx, active).map(Over::Limit)
+            // Without another moment to wait for, what passes is a limit.
+            self.poll_limits(cx, active, None).map(|why| why.map_or(Over::Orderly, Over::Stopped))
         })
         .await;
         self.count_carried(&mut leased, &ways);
@@ -176,16 +178,18 @@ impl Proxied {
                     client.stream.reset_on_close();
                 }
             }
-            Over::Limit(limit) => self.count_limit(limit),
+            Over::Stopped(why) => self.count_stop(why),
         }
     }
 
     fn count_carried(&mut self, leased: &mut Leased, ways: &Ways) {
         let (info, stats) = (&mut self.info, &self.proxy.stats);
-        stats.downstream_cx_rx_bytes_total.add(ways.up - info.bytes_received);
+        // What came early is counted already, and on its way.
+        let up = ways.up.max(info.bytes_received);
+        stats.downstream_cx_rx_bytes_total.add(up - info.bytes_received);
         stats.downstream_cx_tx_bytes_total.add(ways.down - info.bytes_sent);
-        (info.bytes_received, info.bytes_sent) = (ways.up, ways.down);
-        (info.downstream_wire_received, info.downstream_wire_sent) = (ways.up, ways.down);
+        (info.bytes_received, info.bytes_sent) = (up, ways.down);
+        (info.downstream_wire_received, info.downstream_wire_sent) = (up, ways.down);
         (info.upstream_wire_received, info.upstream_wire_sent) = leased.wire_bytes();
         leased.count_bytes();
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dragoman_cluster::{Balancer, Cluster, Discovery, Host, Pick};
+use dragoman_proto::tlv::Tlv;
 use dragoman_stats::{Gauge, Shard};
 use dragoman_transport::tls::TlsStats;
 use dragoman_types::{Connection, Facts, Headers, Moment, Priority};
@@ -142,9 +143,14 @@ impl WorkerCluster {
 
     /// What tells a host who the client is, if the cluster's hosts are told.
     pub(crate) fn header(&self, client: &Connection) -> Vec<u8> {
-        let Some(protocol) = &self.entry.proxy_protocol else { return Vec::new() };
         let tlvs = client.hello.as_ref().map_or(&[][..], |hello| &hello.tlvs);
-        protocol.header(&client.remote, &client.local, tlvs)
+        self.header_with(client, tlvs)
+    }
+
+    /// The same with other TLVs than the client's own.
+    pub(crate) fn header_with(&self, client: &Connection, tlvs: &[Tlv]) -> Vec<u8> {
+        let protocol = self.entry.proxy_protocol.as_ref();
+        protocol.map_or(Vec::new(), |of| of.header(&client.remote, &client.local, tlvs))
     }
 
     /// The host that serves the next request. `request`: its headers, where it is HTTP's.
