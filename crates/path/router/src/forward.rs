@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dragoman_proxy_protocol::ProxyProtocol;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Priority, RequestHead};
 
@@ -72,6 +73,8 @@ pub struct Upgrade {
     pub terminated: bool,
     /// `allow_post`: so does a POST.
     pub with_post: bool,
+    /// The host is told of the client before its bytes.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 #[derive(Debug)]
@@ -179,6 +182,11 @@ impl Forward {
     /// Whether a CONNECT ends here rather than at the host.
     pub fn terminates_connect(&self) -> bool {
         self.upgrades.iter().any(|upgrade| upgrade.terminated)
+    }
+
+    /// What a host is told of the client whose CONNECT ends here.
+    pub fn proxy_protocol(&self) -> Option<&ProxyProtocol> {
+        self.upgrades.iter().find_map(|upgrade| upgrade.proxy_protocol.as_ref())
     }
 
     /// Whether a POST ends here in a CONNECT's stead.

@@ -8,8 +8,9 @@ use dragoman_proto::pb::envoy::extensions::transport_sockets::http_11_proxy::v3:
 use dragoman_proto::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use dragoman_proto::pb::google::protobuf::Any;
 use dragoman_proto::{type_name, unpack};
+use dragoman_proxy_protocol::ProxyProtocol;
 use dragoman_transport::tls::{Current, Secrets};
-use dragoman_transport::{DownstreamTls, ProxyProtocol, UpstreamTls};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Faults;
 use dragoman_worker::snapshot::HttpProxy;
 

@@ -8,10 +8,11 @@ use dragoman_filter::Chain;
 use dragoman_http_connection_manager as hcm;
 use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
 use dragoman_loggers::AccessLog;
+use dragoman_proxy_protocol::ProxyProtocol;
 use dragoman_router::RouteTable;
 use dragoman_stats::{GaugeId, Registry, ScopeHandle};
 use dragoman_transport::tls::{Current, SocketFactoryStats};
-use dragoman_transport::{DownstreamTls, ProxyProtocol, UpstreamTls};
+use dragoman_transport::{DownstreamTls, UpstreamTls};
 use dragoman_types::Address;
 use rustc_hash::FxHashMap;
 

@@ -8,6 +8,7 @@ use dragoman_proto::pb::envoy::config::core::v3::{DataSource, RoutingPriority, d
 use dragoman_proto::pb::envoy::config::route::v3 as pb;
 use dragoman_proto::pb::google::protobuf as wkt;
 use dragoman_proto::{duration, timeout};
+use dragoman_proxy_protocol::ProxyProtocol;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Faults, Priority};
 use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
@@ -266,12 +267,6 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
     for (place, upgrade) in message.upgrade_configs.iter().enumerate() {
         let name = upgrade.upgrade_type.to_ascii_lowercase();
         faults.item("upgrade_configs", place, |faults| {
-            if let Some(connect) = &upgrade.connect_config {
-                faults.field("connect_config", |faults| {
-                    let set = connect.proxy_protocol_config.is_some();
-                    refuse(&[(set, "proxy_protocol_config")], faults);
-                });
-            }
             if name.is_empty() {
                 faults.add_at("upgrade_type", "empty", "must not be empty");
             }
@@ -283,7 +278,21 @@ fn upgrades(message: &pb::RouteAction, faults: &mut Faults) -> Box<[Upgrade]> {
         let terminated = upgrade.connect_config.is_some() && &*name == "connect";
         let posts = upgrade.connect_config.as_ref().is_some_and(|connect| connect.allow_post);
         let with_post = terminated && posts;
-        upgrades.push(Upgrade { name: name.into(), enabled, terminated, with_post });
+        let told = upgrade.connect_config.as_ref().filter(|_| terminated);
+        let told = told.and_then(|connect| connect.proxy_protocol_config.as_ref());
+        let proxy_protocol = told.map(|message| {
+            faults.item("upgrade_configs", place, |faults| {
+                let field = "connect_config.proxy_protocol_config";
+                faults.field(field, |faults| ProxyProtocol::compile(message, faults))
+            })
+        });
+        upgrades.push(Upgrade {
+            name: name.into(),
+            enabled,
+            terminated,
+            with_post,
+            proxy_protocol,
+        });
     }
     upgrades.into()
 }

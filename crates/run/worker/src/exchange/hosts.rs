@@ -1,5 +1,6 @@
 //! The request's host, and its connection there.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use dragoman_router::Forward;
@@ -12,7 +13,7 @@ use crate::connect::{self, FromPool, NoConnection, Waits};
 use crate::context::Worker;
 use crate::dial::Speaks;
 use crate::lease::Leased;
-use crate::stream::StreamError;
+use crate::stream::{Sink, StreamError};
 use crate::upstream::{MAX_NAMES, WorkerCluster, WorkerHost};
 
 impl Exchange<'_> {
@@ -83,8 +84,9 @@ impl Exchange<'_> {
         &mut self,
         cluster: &WorkerCluster,
         host: Rc<WorkerHost>,
-        priority: Priority,
+        forward: &Forward,
     ) -> Result<Leased, Failure> {
+        let priority = forward.priority;
         let limits = &cluster.config().thresholds[priority as usize];
         let now = self.worker.clock.now();
         self.info.phases.upstream_connect_begin.get_or_insert(now);
@@ -98,6 +100,16 @@ impl Exchange<'_> {
         let leased = connect::opened(self, cluster, host, priority, Speaks::Anything).await;
         let mut leased = leased.map_err(|no| self.no_connection(cluster, priority, no))?;
         self.note_connection(&mut leased);
+        if let (Some(told), Some(wire)) = (forward.proxy_protocol(), leased.client().wire()) {
+            let client = self.connection;
+            let tlvs = client.hello.as_ref().map_or(&[][..], |hello| &hello.tlvs);
+            wire.out().extend(told.header(&client.remote, &client.local, tlvs));
+            // A tunnel's bytes pass by what waits to be written.
+            let flushing = poll_fn(|cx| wire.poll_flush(cx));
+            let Some(Ok(())) = self.patiently(flushing, None).await? else {
+                return Err(Failure::Upstream(StreamError::Closed));
+            };
+        }
         Ok(leased)
     }
 

@@ -267,7 +267,7 @@ impl<'a> Exchange<'a> {
         let limits = &cluster.config().thresholds[priority as usize];
         let host = self.pick(cluster, forward, attempts)?;
         if self.ends_here(forward) {
-            let leased = self.connect_raw(cluster, host, priority).await?;
+            let leased = self.connect_raw(cluster, host, forward).await?;
             return Ok((leased, None));
         }
         let speaks = Speaks::http(cluster.config(), self.info.version);
