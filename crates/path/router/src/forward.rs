@@ -26,6 +26,9 @@ pub struct Forward {
     /// `None`: the connection manager's stream idle timeout holds. `Some(None)`: off.
     pub idle_timeout: Option<Option<Duration>>,
     pub max_stream_duration: Option<Box<MaxStreamDuration>>,
+    /// Of gRPC calls, whose own timeouts then count (`max_grpc_timeout`, which Envoy calls deprecated); has no
+    /// effect beside `max_stream_duration`.
+    pub grpc_timeout: Option<Box<GrpcTimeout>>,
     /// The answer's status where the cluster doesn't exist: 503, 404 or 500.
     pub cluster_not_found_status: u16,
     pub priority: Priority,
@@ -60,6 +63,29 @@ impl MaxStreamDuration {
         let (asked, most) = (timeout?, self.grpc_timeout_header_max?);
         let limit = if most.is_zero() { asked } else { asked.min(most) };
         Some(limit.saturating_sub(self.grpc_timeout_header_offset.unwrap_or_default()))
+    }
+}
+
+/// `RouteAction.max_grpc_timeout` and `grpc_timeout_offset`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GrpcTimeout {
+    /// Zero: there is no most.
+    pub max: Duration,
+    pub offset: Option<Duration>,
+}
+
+impl GrpcTimeout {
+    /// The limit of a call that asks for `timeout`; `None`: there is none.
+    pub fn of(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let asked = timeout.unwrap_or_default();
+        // An offset never makes a limit endless.
+        let less = self.offset.filter(|offset| *offset < asked).unwrap_or_default();
+        let asked = asked - less;
+        let limit = match self.max.is_zero() {
+            false if asked.is_zero() || asked > self.max => self.max,
+            _ => asked,
+        };
+        Some(limit).filter(|limit| !limit.is_zero())
     }
 }
 

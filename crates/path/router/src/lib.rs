@@ -22,7 +22,9 @@ mod texts;
 
 pub use answer::{Direct, Redirect, answer_require_tls};
 pub use dragoman_edits::Scratch;
-pub use forward::{Cluster, Forward, MaxStreamDuration, Target, Upgrade, WeightedEntry};
+pub use forward::{
+    Cluster, Forward, GrpcTimeout, MaxStreamDuration, Target, Upgrade, WeightedEntry,
+};
 pub use retry::{Again, Retries, RetryPolicy, Trouble};
 pub use route::{Action, Route, VirtualHost};
 pub use table::{Asked, Certificate, ClusterUse, Found, RouteTable};

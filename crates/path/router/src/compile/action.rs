@@ -19,7 +19,7 @@ use super::retry::retry;
 use super::{Context, refuse};
 use crate::answer::{Direct, Redirect, RedirectPath};
 use crate::forward::{
-    Choice, Forward, MaxStreamDuration, Rewrite, Upgrade, Weighted, WeightedEntry,
+    Choice, Forward, GrpcTimeout, MaxStreamDuration, Rewrite, Upgrade, Weighted, WeightedEntry,
 };
 use crate::rewrite::{HostRewrite, PathRewrite};
 use crate::substitution::Substitution;
@@ -38,6 +38,7 @@ pub(super) fn nowhere() -> Forward {
         timeout_is_set: false,
         idle_timeout: None,
         max_stream_duration: None,
+        grpc_timeout: None,
         cluster_not_found_status: 503,
         priority: Priority::Default,
         upgrades: Box::default(),
@@ -72,6 +73,7 @@ pub(super) fn forward(
                 grpc_timeout_header_offset: max.grpc_timeout_header_offset.as_ref().map(duration),
             })
         }),
+        grpc_timeout: grpc_timeout(message),
         cluster_not_found_status: not_found_status(message, faults),
         priority: priority(message.priority, faults),
         upgrades: upgrades(message, faults),
@@ -97,8 +99,6 @@ fn refuse_forward(message: &pb::RouteAction, faults: &mut Faults) {
             (message.include_vh_rate_limits.is_some(), "include_vh_rate_limits"),
             (!message.hash_policy.is_empty(), "hash_policy"),
             (message.cors.is_some(), "cors"),
-            (message.max_grpc_timeout.is_some(), "max_grpc_timeout"),
-            (message.grpc_timeout_offset.is_some(), "grpc_timeout_offset"),
             (message.internal_redirect_policy.is_some(), "internal_redirect_policy"),
             (message.internal_redirect_action != 0, "internal_redirect_action"),
             (message.max_internal_redirects.is_some(), "max_internal_redirects"),
@@ -106,6 +106,13 @@ fn refuse_forward(message: &pb::RouteAction, faults: &mut Faults) {
         ],
         faults,
     );
+}
+
+#[allow(deprecated)]
+fn grpc_timeout(message: &pb::RouteAction) -> Option<Box<GrpcTimeout>> {
+    let max = message.max_grpc_timeout.as_ref().map(duration)?;
+    let offset = message.grpc_timeout_offset.as_ref().map(duration);
+    Some(Box::new(GrpcTimeout { max, offset }))
 }
 
 /// `None`: unset. `Some(None)`: set to zero, that is, off.

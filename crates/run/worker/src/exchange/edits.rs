@@ -37,12 +37,15 @@ impl Exchange<'_> {
 
     /// The host is told how long it has (`x-envoy-expected-rq-timeout-ms`).
     pub(super) fn tell_timeout(&mut self) {
-        if let Some(left) = self.patience.told(self.worker.clock.now())
-            && self.envoy_headers()
-        {
+        let Some(left) = self.patience.told(self.worker.clock.now()) else { return };
+        if self.envoy_headers() {
             let mut digits = itoa::Buffer::new();
             let value = digits.format(left.as_millis() as u64).as_bytes();
             self.x.request.headers.set(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, value);
+        }
+        if self.patience.told_grpc {
+            let value = format!("{}m", left.as_millis());
+            self.x.request.headers.set(id::GRPC_TIMEOUT, value.as_bytes());
         }
     }
 

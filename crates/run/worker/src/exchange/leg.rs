@@ -39,6 +39,11 @@ impl Exchange<'_> {
     pub(super) fn plan_timeouts(&mut self, forward: &Forward, cluster: &Cluster) {
         let headers = &mut self.x.request.headers;
         self.patience.route = forward.timeout;
+        let grpc = forward.grpc_timeout.as_ref().filter(|_| forward.max_stream_duration.is_none());
+        if let Some(limit) = grpc.filter(|_| grpc::is_grpc(headers)) {
+            self.patience.route = limit.of(grpc::timeout(headers));
+            self.patience.told_grpc = true;
+        }
         let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
         let asked = headers.get(id::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS).and_then(number);
         let expected = headers.get(id::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS).and_then(number);

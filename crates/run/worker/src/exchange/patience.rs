@@ -34,6 +34,8 @@ pub(crate) struct Patience {
     pub(crate) stream: Option<Duration>,
     /// The host is told of the route's timeout.
     pub(crate) told_route: bool,
+    /// So are gRPC hosts, in gRPC's own field.
+    pub(crate) told_grpc: bool,
     start: Moment,
     /// Something moved last.
     active: Moment,
@@ -60,6 +62,7 @@ impl Patience {
             request: config.timeouts.request,
             stream: config.timeouts.max_stream,
             told_route: true,
+            told_grpc: false,
             start,
             active: start,
             request_end: None,
@@ -193,6 +196,7 @@ mod tests {
             request: Some(Duration::from_secs(3)),
             stream: None,
             told_route: true,
+            told_grpc: false,
             start,
             active: start,
             request_end: None,
