@@ -14,6 +14,8 @@ pub struct Tls {
     pub cipher: &'static str,
     /// The group of the key exchange; empty where it isn't known (a resumed TLS 1.2 session).
     pub group: &'static str,
+    /// The signature algorithm by which the peer proved itself; empty where it didn't.
+    pub proved_by: &'static str,
     /// The name that the client asked for (SNI).
     pub server_name: Option<Box<str>>,
     /// The protocol that was agreed on (ALPN).

@@ -15,6 +15,7 @@ mod parameters;
 mod reason;
 mod rejected;
 mod select;
+mod signatures;
 mod spiffe;
 mod stats;
 mod stream;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::signatures;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::TlsParameters;
 use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol;
 use dragoman_types::Faults;
@@ -61,8 +62,9 @@ impl Parameters {
         let mut suites: Vec<_> = SUITES_13.into();
         suites.extend(cipher_suites(&message.cipher_suites, faults));
         let groups = groups(&message.ecdh_curves, faults);
-        let provider =
+        let mut provider =
             CryptoProvider { cipher_suites: suites, kx_groups: groups, ..default_provider() };
+        signatures::limit(&mut provider, &message.signature_algorithms, faults);
         Some(Parameters { provider: Arc::new(provider), versions })
     }
 }

@@ -71,6 +71,9 @@ impl TlsStats {
         if !tls.group.is_empty() {
             self.count("curves", tls.group);
         }
+        if !tls.proved_by.is_empty() {
+            self.count("sigalgs", tls.proved_by);
+        }
     }
 
     /// A handshake failed.

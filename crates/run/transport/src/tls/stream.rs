@@ -14,9 +14,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{Accepted, Acceptor};
 use rustls::{
     AlertDescription, ClientConnection, Connection, Error, HandshakeKind, ProtocolVersion,
+    SignatureScheme,
 };
 
 use super::parameters::{group_name, suite_name};
+use super::signatures::{name_of, proved_by};
 use super::{Asked, DownstreamTls, Offer, UpstreamTls, facts};
 
 /// A stream behind its handshake.
@@ -31,6 +33,8 @@ pub struct TlsStream {
     eof: bool,
     /// What was wrong with the peer's TLS; what came before it may still wait to be read.
     broken: Option<Error>,
+    /// The algorithm by which the peer proved itself.
+    proved_by: Option<SignatureScheme>,
     /// The end isn't to look like an orderly one.
     cut: bool,
 }
@@ -211,6 +215,7 @@ impl TlsStream {
             },
             cipher: suite.map_or("", |suite| suite_name(suite.suite())),
             group: group.map_or("", group_name),
+            proved_by: self.proved_by.map_or("", name_of),
             server_name: None,
             application: session.alpn_protocol().map(Into::into),
             resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
@@ -244,7 +249,11 @@ impl TlsStream {
         let n = self.session.read_tls(&mut self.input.data()).map_err(HandshakeError::Io)?;
         self.input.consume(n);
         self.input.release(&self.pool);
+        let shaking = self.session.is_handshaking();
         let processed = self.session.process_new_packets();
+        if shaking && let Some(scheme) = proved_by() {
+            self.proved_by = Some(scheme);
+        }
         // What TLS itself has to answer (an alert, a new key) goes out as far as it can.
         if self.session.wants_write() && !self.session.is_handshaking() || processed.is_err() {
             let _ = self.poll_flush(cx);
@@ -437,6 +446,7 @@ impl Wire {
             more: false,
             eof: false,
             broken: None,
+            proved_by: None,
             cut: false,
         })
     }

@@ -10,6 +10,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::facts::Usage;
 use super::rejected::Rejected;
+use super::signatures;
 use super::validation::Validation;
 
 /// The methods of both traits that check a peer's signatures, by the algorithms in that field.
@@ -21,6 +22,7 @@ macro_rules! signatures {
             cert: &CertificateDer<'_>,
             signed: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
+            signatures::proves(signed.scheme);
             verify_tls12_signature(message, cert, signed, &self.$($field).+)
         }
 
@@ -30,6 +32,7 @@ macro_rules! signatures {
             cert: &CertificateDer<'_>,
             signed: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
+            signatures::proves(signed.scheme);
             verify_tls13_signature(message, cert, signed, &self.$($field).+)
         }
 
