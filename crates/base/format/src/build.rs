@@ -34,7 +34,9 @@ pub(crate) fn build(name: &str, parameters: &str) -> Result<Op, String> {
         "COALESCE" => Op::Coalesce(crate::coalesce::compile(parameters)?),
         "METADATA" => metadata(parameters)?,
         "DYNAMIC_METADATA" => dynamic_metadata(parameters)?,
-        "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => filter_state(parameters)?,
+        "FILTER_STATE" => filter_state(parameters)?,
+        // There is none of hosts.
+        "UPSTREAM_FILTER_STATE" => filter_state(parameters).map(|_| Op::Never)?,
         _ => match tls::build(name, parameters)? {
             Some(op) => Op::Tls(op),
             None => bare(name),
@@ -259,7 +261,8 @@ fn metadata(parameters: &str) -> Result<Op, String> {
 fn filter_state(parameters: &str) -> Result<Op, String> {
     match parameters.split(':').collect::<Vec<_>>()[..] {
         ["", ..] => Err("the key is empty".into()),
-        [_] | [_, "PLAIN" | "TYPED"] | [_, "FIELD", _] => Ok(Op::Never),
+        [key] | [key, "PLAIN" | "TYPED"] => Ok(Op::FilterState(Box::new((key.into(), None)))),
+        [key, "FIELD", field] => Ok(Op::FilterState(Box::new((key.into(), Some(field.into()))))),
         _ => Err("takes a key and then PLAIN, TYPED or FIELD:name".into()),
     }
 }

@@ -1,6 +1,6 @@
 //! The operators as compiled, and the one function that evaluates them.
 
-use dragoman_types::{Facts, Version};
+use dragoman_types::{Facts, Metadata, Version};
 
 use crate::address::{Endpoint, Part};
 use crate::content::{Field, GrpcForm, PathPart, ServerName, field, grpc_status};
@@ -95,6 +95,7 @@ pub(crate) enum Op {
     ServerName(ServerName),
     /// Of a namespace of dynamic metadata: one key, or all.
     Metadata(Box<(Box<str>, Option<Box<str>>)>),
+    FilterState(Box<(Box<str>, Option<Box<str>>)>),
     Fingerprint {
         ja4: bool,
     },
@@ -237,7 +238,12 @@ impl Op {
                     out,
                 )
             }
-            Op::Metadata(path) => metadata(facts, &path.0, path.1.as_deref(), out),
+            Op::Metadata(path) => metadata(facts.metadata, &path.0, path.1.as_deref(), out),
+            Op::FilterState(path) => {
+                let hello = facts.connection.hello.as_ref();
+                let state = hello.map_or(&[][..], |hello| &hello.filter_state);
+                metadata(state, &path.0, path.1.as_deref(), out)
+            }
             Op::StreamId => text(query::request_id(facts), out),
             Op::UniqueId => unique_id(out),
             Op::LogType => name(Some(scratch.log_type.as_str()), out),
@@ -247,8 +253,8 @@ impl Op {
 }
 
 /// A value, or all of a namespace as a JSON object.
-fn metadata(facts: &Facts<'_>, namespace: &str, key: Option<&str>, out: &mut Vec<u8>) -> Wrote {
-    let within = facts.metadata.iter().filter(|one| *one.namespace == *namespace);
+fn metadata(all: &[Metadata], namespace: &str, key: Option<&str>, out: &mut Vec<u8>) -> Wrote {
+    let within = all.iter().filter(|one| *one.namespace == *namespace);
     if let Some(key) = key {
         let mut within = within;
         return name(within.find(|one| *one.key == *key).map(|one| &*one.value), out);

@@ -53,6 +53,8 @@ pub struct Hello {
     pub tlvs: Vec<(u8, Box<[u8]>)>,
     /// The connection's dynamic metadata: each (namespace, key) at most once.
     pub metadata: Vec<Metadata>,
+    /// The connection's filter state: fields of objects, whose names are the namespaces.
+    pub filter_state: Vec<Metadata>,
 }
 
 /// One string of dynamic metadata.

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use dragoman_listener::{Arrival, Inspected, Progress};
 use dragoman_net::{Buffer, Socket, Task};
-use dragoman_types::{Address, Connection, Facts, Flags, Hello, StreamInfo};
+use dragoman_types::{Address, Connection, Facts, Flags, Hello, Metadata, StreamInfo};
 
 use crate::context::Worker;
 use crate::manager::{Served, WorkerChain, WorkerListener, WorkerNetwork};
@@ -54,14 +54,20 @@ pub(crate) fn admit(
     listener.connections.borrow_mut().insert(id, Served { task, chain });
 }
 
+/// Envoy's filter state of TLVs that have names.
+const NAMED_TLVS: &str = "envoy.network.proxy_protocol.tlv";
+
 /// What listener filters found, if anything.
 fn hello_of(arrival: &mut Arrival) -> Option<Box<Hello>> {
     let (server_name, ja3) = (arrival.server_name.take(), arrival.ja3.take());
     let header = arrival.proxy.take();
     let proxied = header.is_some();
-    let tlvs = header.map(|header| header.tlvs).unwrap_or_default();
+    let (tlvs, named) = header.map(|header| (header.tlvs, header.named)).unwrap_or_default();
+    let field = |(key, value)| Metadata { namespace: NAMED_TLVS.into(), key, value };
+    let filter_state = named.into_iter().map(field).collect();
     let metadata = std::mem::take(&mut arrival.metadata);
-    let hello = Hello { server_name, ja3, ja4: arrival.ja4.take(), proxied, tlvs, metadata };
+    let hello =
+        Hello { server_name, ja3, ja4: arrival.ja4.take(), proxied, tlvs, metadata, filter_state };
     (hello != Hello::default()).then(|| Box::new(hello))
 }
 
