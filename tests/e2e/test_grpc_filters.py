@@ -129,3 +129,30 @@ def test_names_that_clients_make_up_are_bounded(tmp_path: Path) -> None:
                 )
                 assert wire.response().status == 200
         assert len(running.stats(r"^cluster\.origin\.grpc\..*\.total$")) == 1000
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_time_of_calls_is_kept_by_method(tmp_path: Path, asked: bool) -> None:
+    counts = stats(stats_for_all_methods=True, enable_upstream_stats=asked)
+    with (
+        behind(tmp_path, counts) as running,
+        grpc.insecure_channel("{}:{}".format(*running.address()), options=OPTIONS) as channel,
+    ):
+        for _ in range(3):
+            channel.unary_unary("/test/echo")(b"hello", timeout=20)
+        labels = (
+            'envoy_grpc_bridge_method="echo",envoy_grpc_bridge_service="test",'
+            'envoy_cluster_name="origin"'
+        )
+
+        def lines() -> list[str]:
+            name = "envoy_cluster_grpc_upstream_rq_time_count"
+            text = running.admin.get("/stats/prometheus").text
+            return [line for line in text.splitlines() if line.startswith(name)]
+
+        wanted = f"envoy_cluster_grpc_upstream_rq_time_count{{{labels}}} 3"
+        if asked:
+            running.wait(lambda: lines() == [wanted])
+        else:
+            running.wait_stat("cluster.origin.grpc.test.echo.total", 3)
+            assert lines() == []

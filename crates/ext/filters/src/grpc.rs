@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use dragoman_filter::{Means, Surroundings};
-use dragoman_stats::{Counter, Registry, Shard, Single};
+use dragoman_stats::{Counter, Histogram, Registry, Shard, Single, Unit};
 use dragoman_types::RequestHead;
 
 /// Service and method of a call's path; `None` for a path that names none.
@@ -89,17 +90,40 @@ type Counted = Vec<(Box<str>, Shard<Single<Counter>>)>;
 /// By prefix.
 type Methods = HashMap<Box<str>, Counted>;
 
+/// How long calls took, by prefix.
+type Times = HashMap<Box<str>, Shard<Single<Histogram>>>;
+
 /// Counters of methods that are named by requests: `<prefix><name>`, made when they first count.
 #[derive(Debug)]
 pub(crate) struct MethodStats {
     registry: Registry,
     workers: Box<[Mutex<Methods>]>,
+    times: Box<[Mutex<Times>]>,
 }
 
 impl MethodStats {
     pub(crate) fn new(means: &Means<'_>) -> MethodStats {
-        let workers = (0..means.registry.shards()).map(|_| Mutex::default()).collect();
-        MethodStats { registry: means.registry.clone(), workers }
+        let workers = 0..means.registry.shards();
+        MethodStats {
+            registry: means.registry.clone(),
+            workers: workers.clone().map(|_| Mutex::default()).collect(),
+            times: workers.map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Records `<prefix>upstream_rq_time`.
+    pub(crate) fn took(&self, worker: usize, prefix: &str, time: Duration) {
+        let mut times = self.times[worker].lock().unwrap_or_else(PoisonError::into_inner);
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        if let Some(known) = times.get(prefix) {
+            return known.record(ms);
+        }
+        if times.len() < MOST_METHODS {
+            let name = format!("{prefix}upstream_rq_time");
+            let histogram = self.registry.histogram(&name, Unit::Milliseconds).shard(worker);
+            histogram.record(ms);
+            times.insert(prefix.into(), histogram);
+        }
     }
 
     /// `prefix` ends with a dot.

@@ -1,5 +1,7 @@
 //! Filters that look at bodies: a part of their own in each request.
 
+use std::time::Duration;
+
 use std::fmt::Debug;
 
 use dragoman_types::{Headers, LocalReply, ResponseHead};
@@ -82,6 +84,11 @@ pub trait StreamFilter: Debug {
     fn response_end(&mut self, trailers: &mut Headers, out: &mut Vec<u8>) -> Result<(), Broken> {
         let _ = (trailers, out);
         Ok(())
+    }
+
+    /// The host's answer came as a whole, so long after the request's last byte went there.
+    fn host_took(&mut self, time: Duration) {
+        let _ = time;
     }
 }
 
@@ -201,6 +208,11 @@ impl Streams {
     pub fn response_started(&mut self, response: &mut ResponseHead) {
         let waiting = self.all.iter_mut().rev().filter(|part| part.hold == Hold::Start);
         waiting.for_each(|part| part.stream.response_started(response));
+    }
+
+    /// Tells all parts how long the host took.
+    pub fn host_took(&mut self, time: Duration) {
+        self.all.iter_mut().for_each(|part| part.stream.host_took(time));
     }
 
     /// The answer instead of a held response that was too long.

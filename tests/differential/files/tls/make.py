@@ -7,7 +7,8 @@
 
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
-client-revoked, ca-stale.crl is one of the past, b-locked.key wants the password "secret",
+client-revoked, ca-stale.crl is one of the past, b-locked.key and b.p12 want the
+password "secret" (so does b-old.p12, in an older way; b-open.p12 wants none),
 NAME.ocsp is an OCSP response for a certificate (-stale, -revoked, -timeless; unable.ocsp is none),
 tickets.key and tickets-new.key encrypt session tickets, sds-*.json are secrets as files have them.
 Not to be let in:
@@ -33,6 +34,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import ocsp
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -305,6 +307,12 @@ def packed(name: str, content: dict[str, Any]) -> bytes:
     return json.dumps(body, indent=1).encode() + b"\n"
 
 
+def store(issued: Issued, how: serialization.KeySerializationEncryption) -> bytes:
+    """A key with its certificates (PKCS #12)."""
+    chain = list(issued.chain)
+    return pkcs12.serialize_key_and_certificates(b"b", issued.key, issued.certificate, chain, how)
+
+
 def write(name: str, data: bytes) -> None:
     """Writes a file that isn't there yet, or any when all is made anew."""
     if ANEW or not (HERE / name).exists():
@@ -324,6 +332,12 @@ def main() -> None:
         lines.append(f'{name}: {{sha256: "{whole}", spki: "{spki}"}}')
     locked = key_pem(made["b"].key, serialization.BestAvailableEncryption(b"secret"))
     write("b-locked.key", locked)
+    write("b.p12", store(made["b"], serialization.BestAvailableEncryption(b"secret")))
+    write("b-open.p12", store(made["b"], serialization.NoEncryption()))
+    old = serialization.PrivateFormat.PKCS12.encryption_builder()
+    old = old.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+    old = old.hmac_hash(hashes.SHA1()).kdf_rounds(2000)
+    write("b-old.p12", store(made["b"], old.build(b"secret")))
     write("ca.crl", revocations(made["ca"], made["client-revoked"]))
     write("ca-stale.crl", revocations(made["ca"], made["client-revoked"], SOON_OVER))
     write("a-ecdsa.ocsp", answered(made["ca"], made["a-ecdsa"]))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dragoman_filter::{Broken, Hold, HttpFilter, Means, StreamFilter, Surroundings};
 use dragoman_proto::pb::envoy::extensions::filters::http::grpc_stats::v3::{
@@ -21,6 +22,8 @@ struct GrpcStats {
     apart: Apart,
     /// Dots of a service's name would be taken for parts of the statistic's.
     replace_dots: bool,
+    /// The time that hosts take is recorded.
+    times: bool,
     stats: Arc<MethodStats>,
 }
 
@@ -47,11 +50,6 @@ impl Apart {
 
 pub fn compile(any: &Any, means: &Means<'_>, faults: &mut Faults) -> Option<Arc<dyn HttpFilter>> {
     let message: FilterConfig = unpack(any, faults)?;
-    if message.enable_upstream_stats {
-        let why =
-            "the time that calls take isn't counted by method; the cluster's upstream_rq_time is";
-        faults.add_at("enable_upstream_stats", "unsupported", why);
-    }
     let apart = match message.per_method_stat_specifier {
         Some(PerMethodStatSpecifier::StatsForAllMethods(all)) if all.value => Apart::All,
         Some(PerMethodStatSpecifier::IndividualMethodStatsAllowlist(list)) => {
@@ -63,6 +61,7 @@ pub fn compile(any: &Any, means: &Means<'_>, faults: &mut Faults) -> Option<Arc<
     Some(Arc::new(GrpcStats {
         apart,
         replace_dots: message.replace_dots_in_grpc_service_name,
+        times: message.enable_upstream_stats,
         stats: Arc::new(MethodStats::new(means)),
     }))
 }
@@ -88,6 +87,7 @@ impl HttpFilter for GrpcStats {
             stats: self.stats.clone(),
             worker: around.worker,
             prefix,
+            times: self.times,
             request: Messages::default(),
             response: Messages::default(),
             is_answered: false,
@@ -101,6 +101,7 @@ struct Call {
     stats: Arc<MethodStats>,
     worker: usize,
     prefix: String,
+    times: bool,
     request: Messages,
     response: Messages,
     /// The response is gRPC too.
@@ -149,5 +150,11 @@ impl StreamFilter for Call {
     fn response_end(&mut self, trailers: &mut Headers, _: &mut Vec<u8>) -> Result<(), Broken> {
         self.ended(trailers);
         Ok(())
+    }
+
+    fn host_took(&mut self, time: Duration) {
+        if self.times {
+            self.stats.took(self.worker, &self.prefix, time);
+        }
     }
 }

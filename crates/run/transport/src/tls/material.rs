@@ -9,6 +9,7 @@ use dragoman_proto::pb::envoy::extensions::transport_sockets::tls::v3::{
     TlsSessionTicketKeys, common_tls_context::ValidationContextType, secret,
 };
 use dragoman_types::Faults;
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -133,21 +134,9 @@ pub(super) fn certified_key(
     provider: &CryptoProvider,
     faults: &mut Faults,
 ) -> Option<Arc<CertifiedKey>> {
-    let chain = read(message.certificate_chain.as_ref(), "certificate_chain", faults);
-    let key = read(message.private_key.as_ref(), "private_key", faults);
-    for (found, field) in [(&chain, "certificate_chain"), (&key, "private_key")] {
-        if found.is_none() && faults.is_empty() {
-            faults.add_at(field, "missing", "a certificate and its key are needed");
-        }
-    }
-    let chain = certificates(&chain?, "certificate_chain", faults)?;
-    let password = read(message.password.as_ref(), "password", faults);
-    let key = match private_key(&key?, password.as_deref()) {
-        Ok(key) => key,
-        Err(why) => {
-            faults.add_at("private_key", "unreadable", why);
-            return None;
-        }
+    let (chain, key) = match message.pkcs12 {
+        Some(_) => from_store(message, faults)?,
+        None => from_pem(message, faults)?,
     };
     let key = match provider.key_provider.load_private_key(key) {
         Ok(key) => key,
@@ -163,6 +152,58 @@ pub(super) fn certified_key(
         Err(error) => {
             let why = format!("the key doesn't belong to the certificate: {error}");
             faults.add_at("private_key", "mismatch", why);
+            None
+        }
+    }
+}
+
+/// A chain, and its first certificate's key.
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn from_pem(message: &TlsCertificate, faults: &mut Faults) -> Option<Pair> {
+    let chain = read(message.certificate_chain.as_ref(), "certificate_chain", faults);
+    let key = read(message.private_key.as_ref(), "private_key", faults);
+    for (found, field) in [(&chain, "certificate_chain"), (&key, "private_key")] {
+        if found.is_none() && faults.is_empty() {
+            faults.add_at(field, "missing", "a certificate and its key are needed");
+        }
+    }
+    let chain = certificates(&chain?, "certificate_chain", faults)?;
+    let password = read(message.password.as_ref(), "password", faults);
+    match private_key(&key?, password.as_deref()) {
+        Ok(key) => Some((chain, key)),
+        Err(why) => {
+            faults.add_at("private_key", "unreadable", why);
+            None
+        }
+    }
+}
+
+/// Both from one file (PKCS #12, RFC 7292).
+fn from_store(message: &TlsCertificate, faults: &mut Faults) -> Option<Pair> {
+    let others = [
+        (message.certificate_chain.is_some(), "certificate_chain"),
+        (message.private_key.is_some(), "private_key"),
+    ];
+    for (_, field) in others.into_iter().filter(|(is_set, _)| *is_set) {
+        faults.add_at(field, "conflict", "pkcs12 has both the certificate and its key");
+    }
+    let store = read(message.pkcs12.as_ref(), "pkcs12", faults)?;
+    let password = read(message.password.as_ref(), "password", faults).unwrap_or_default();
+    let opened = || {
+        let password = std::str::from_utf8(&password).map_err(|_| "the password isn't UTF-8")?;
+        let store = KeyStore::from_pkcs12(&store, password, Pkcs12ImportPolicy::Strict)
+            .map_err(|error| format!("it can't be opened (is the password right?): {error}"))?;
+        let (_, pair) = store.private_key_chain().ok_or("there is no private key in it")?;
+        let chain = pair.certs().iter().map(|one| one.as_der().to_vec().into()).collect();
+        let key = PrivatePkcs8KeyDer::from(pair.key().as_der().to_vec());
+        Ok::<Pair, String>((chain, key.into()))
+    };
+    match opened() {
+        Ok(pair) if faults.is_empty() => Some(pair),
+        Ok(_) => None,
+        Err(why) => {
+            faults.add_at("pkcs12", "unreadable", why);
             None
         }
     }

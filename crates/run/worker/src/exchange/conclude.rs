@@ -101,6 +101,11 @@ impl Exchange<'_> {
                 self.worker.route_times.note(routes, route, us);
             }
         }
+        if let (Some(filtering), Some(sent)) =
+            (&mut self.filtering, self.info.phases.upstream_request_end)
+        {
+            filtering.streams.host_took(now.since(sent));
+        }
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
         // A connection that was to become a tunnel serves nothing else.
         if !self.request_sent || self.upgraded.is_some() {
