@@ -177,6 +177,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Cell<usize>,
     /// Requests that are served now.
     pub(crate) requests: Cell<usize>,
+    /// Bytes of requests' bodies that are kept for another attempt.
+    pub(crate) kept: Rc<Cell<usize>>,
 }
 
 /// A read of HTTP/2's: a full frame of the usual size and a little.
@@ -216,6 +218,7 @@ impl Worker {
             by_address: RefCell::default(),
             connections: Cell::new(0),
             requests: Cell::new(0),
+            kept: Rc::default(),
         }
     }
 

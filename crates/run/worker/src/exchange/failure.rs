@@ -48,6 +48,7 @@ impl Exchange<'_> {
     /// The leg ended before an answer: counts it, and says what it was.
     pub(super) fn failed(&mut self, mut leased: Leased, failure: Failure) -> Failure {
         leased.fate = failure.fate();
+        self.patience.attempt_over();
         let stats = &leased.host.cluster.stats;
         match &failure {
             Failure::Upstream(StreamError::Protocol(_)) | Failure::Unasked => {

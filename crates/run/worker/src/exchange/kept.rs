@@ -1,13 +1,20 @@
 //! A request's body on its way to a host that may fail: what it had so far is kept, for the next one.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use dragoman_types::Headers;
 
 use crate::stream::{Body, Source, StreamError};
 
+/// Bytes that a worker keeps for all its requests together: clients can't make more of them.
+const MOST_IN_ALL: usize = 64 << 20;
+
 #[derive(Debug)]
 pub(super) struct Kept {
+    /// What is kept of all requests.
+    all: Rc<Cell<usize>>,
     bytes: Vec<u8>,
     /// What of them the present attempt has had.
     at: usize,
@@ -22,8 +29,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(limit: usize) -> Kept {
+    pub(super) fn new(limit: usize, all: Rc<Cell<usize>>) -> Kept {
         Kept {
+            all,
             bytes: Vec::new(),
             at: 0,
             limit: Some(limit),
@@ -57,7 +65,7 @@ impl Kept {
     /// What is kept and was sent serves nothing any more.
     fn forget(&mut self) {
         if self.at == self.bytes.len() && self.limit.is_none() {
-            (self.bytes, self.at) = (Vec::new(), 0);
+            self.release();
         }
     }
 
@@ -69,13 +77,26 @@ impl Kept {
     fn keep(&mut self, data: &[u8]) {
         self.taken += data.len() as u64;
         let Some(limit) = self.limit else { return };
-        if self.bytes.len() + data.len() > limit {
+        let in_all = self.all.get() + data.len();
+        if self.bytes.len() + data.len() > limit || in_all > MOST_IN_ALL {
             self.overflowed = true;
             self.stop();
             return;
         }
+        self.all.set(in_all);
         self.bytes.extend_from_slice(data);
         self.at = self.bytes.len();
+    }
+
+    fn release(&mut self) {
+        self.all.set(self.all.get() - self.bytes.len());
+        (self.bytes, self.at) = (Vec::new(), 0);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -154,7 +175,7 @@ mod tests {
     #[test]
     fn an_attempt_begins_with_what_others_had() {
         let mut source = Pieces(vec![b"abc", b"def", b"ghi"]);
-        let mut kept = Kept::new(100);
+        let mut kept = Kept::new(100, Rc::default());
         assert_eq!(read(&mut kept.replay(&mut source), 4), b"abcd");
         kept.again();
         assert_eq!(read(&mut kept.replay(&mut source), 2), b"ab");
@@ -167,16 +188,32 @@ mod tests {
     #[test]
     fn more_than_the_limit_is_not_kept() {
         let mut source = Pieces(vec![b"abc", b"def"]);
-        let mut kept = Kept::new(5);
+        let mut kept = Kept::new(5, Rc::default());
         assert_eq!(read(&mut kept.replay(&mut source), 100), b"abcdef");
         assert!(kept.is_overflowed());
         assert!(kept.bytes.is_empty());
     }
 
     #[test]
+    fn all_that_is_kept_has_a_limit() {
+        let all = Rc::new(Cell::new(MOST_IN_ALL - 4));
+        let mut source = Pieces(vec![b"abc", b"def"]);
+        let mut kept = Kept::new(100, all.clone());
+        read(&mut kept.replay(&mut source), 3);
+        assert_eq!(all.get(), MOST_IN_ALL - 1);
+        read(&mut kept.replay(&mut source), 3);
+        assert!(kept.is_overflowed());
+        assert_eq!(all.get(), MOST_IN_ALL - 4);
+        let mut another = Kept::new(100, all.clone());
+        read(&mut another.replay(&mut Pieces(vec![b"abc"])), 3);
+        drop(another);
+        assert_eq!(all.get(), MOST_IN_ALL - 4);
+    }
+
+    #[test]
     fn the_last_attempt_still_has_all_of_it() {
         let mut source = Pieces(vec![b"abc", b"def"]);
-        let mut kept = Kept::new(5);
+        let mut kept = Kept::new(5, Rc::default());
         read(&mut kept.replay(&mut source), 3);
         kept.again();
         assert_eq!(read(&mut kept.replay(&mut source), 1), b"a");

@@ -77,9 +77,11 @@ impl Exchange<'_> {
     /// What route and request say of further attempts; asked before the request's orders are taken off it.
     pub(super) fn plan_attempts<'r>(&mut self, forward: &'r Forward) -> Option<Box<Attempts<'r>>> {
         let retries = Retries::of(forward.retry.as_deref(), &self.x.request.headers)?;
-        if !self.server.is_received() {
+        // Filters may make a body of none.
+        if !self.server.is_received() || self.filtering.is_some() {
             let most = forward.kept_body.unwrap_or_else(|| self.buffer_limit());
-            self.kept = Some(Box::new(Kept::new(usize::try_from(most).unwrap_or(usize::MAX))));
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            self.kept = Some(Box::new(Kept::new(most, self.worker.kept.clone())));
         }
         Some(Box::new(Attempts {
             retries,
@@ -258,6 +260,9 @@ impl Exchange<'_> {
         }
         let request_end = self.info.phases.request_end;
         self.info.phases = Phases { request_end, ..Phases::default() };
+        // What the last host's connection was is not the next one's.
+        (self.info.upstream_local, self.info.upstream_tls) = (None, None);
+        (self.info.upstream_connection_id, self.info.upstream_transport_failure) = (None, None);
         let host = routes.table().virtual_hosts().get(route.virtual_host());
         if host.is_some_and(VirtualHost::include_request_attempt_count) {
             let mut digits = itoa::Buffer::new();
