@@ -115,7 +115,7 @@ impl Exchange<'_> {
             }
         };
         if self.info.attempts > 1 {
-            replies::tell_of_retries(&mut reply);
+            replies::tell_of_retries(&mut reply, self.info.attempts);
         }
         reply.into()
     }

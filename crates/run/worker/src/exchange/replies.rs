@@ -64,9 +64,10 @@ fn before_headers(reason: &str) -> String {
 }
 
 /// There were attempts before the one that the reply tells of.
-pub(super) fn tell_of_retries(reply: &mut LocalReply) {
+pub(super) fn tell_of_retries(reply: &mut LocalReply, attempts: u32) {
     let told = reply.body.replacen(RESET_REASON, "retried and the latest reset reason: ", 1);
     reply.body = told.into();
+    reply.cause = format!("{} (attempt {attempts})", reply.cause).into();
 }
 
 /// `transport`: the reason in Envoy's words; `text`: what happened.
