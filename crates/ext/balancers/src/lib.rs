@@ -2,8 +2,11 @@
 //! [`POLICIES`].
 
 mod edf;
+mod hashing;
 pub mod least_request;
+pub mod maglev;
 pub mod random;
+pub mod ring_hash;
 pub mod round_robin;
 
 use std::sync::Arc;
@@ -21,12 +24,17 @@ pub struct Registration {
     /// The same policy as `Cluster.lb_policy`.
     pub legacy: Option<pb::cluster::LbPolicy>,
     pub from_message: fn(&Any, &mut Faults) -> Option<Arc<dyn Policy>>,
-    pub from_cluster: fn(&pb::Cluster) -> Arc<dyn Policy>,
+    pub from_cluster: fn(&pb::Cluster, &mut Faults) -> Option<Arc<dyn Policy>>,
 }
 
 /// Every policy there is.
-pub const POLICIES: &[Registration] =
-    &[round_robin::REGISTRATION, least_request::REGISTRATION, random::REGISTRATION];
+pub const POLICIES: &[Registration] = &[
+    round_robin::REGISTRATION,
+    least_request::REGISTRATION,
+    random::REGISTRATION,
+    ring_hash::REGISTRATION,
+    maglev::REGISTRATION,
+];
 
 /// The registry over [`POLICIES`].
 #[derive(Debug, Default)]
@@ -43,7 +51,7 @@ impl PolicyRegistry for Builtins {
             let why = format!("{} is not supported", wanted.as_str_name());
             faults.add_at("lb_policy", "unsupported", why);
         }
-        found.map(|p| (p.from_cluster)(cluster))
+        (found?.from_cluster)(cluster, faults)
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) fn hosts(weights: &[u32]) -> Arc<Hosts> {
         Arc::new(Host {
             address: Address::Ip(([127, 0, 0, 1], index as u16).into()),
             hostname: "".into(),
+            hash_key: "".into(),
             weight: *weight,
             priority: 0,
             locality: Locality::default(),
@@ -36,7 +37,7 @@ pub(crate) fn counts(
         state
     };
     for _ in 0..times {
-        let mut pick = Pick { random: &mut random, active: &active };
+        let mut pick = Pick { hash: None, random: &mut random, active: &active };
         if let Some(host) = balancer.pick(&mut pick) {
             got[host] += 1;
         }

@@ -9,13 +9,37 @@ use dragoman_types::Faults;
 
 use crate::hosts::Hosts;
 
-/// A compiled policy: shared by all workers, makes one [`Balancer`] a worker and host set.
+/// A compiled policy.
 pub trait Policy: Send + Sync + Debug {
     /// Envoy's name, e.g. `round_robin`.
     fn name(&self) -> &'static str;
 
-    /// A fresh balancer over `hosts`; `seed` differs from worker to worker.
-    fn balancer(&self, hosts: &Arc<Hosts>, seed: u64) -> Box<dyn Balancer>;
+    /// The policy over `hosts`: what can be computed once for all workers is.
+    fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing>;
+}
+
+/// A policy over one host set, shared by all workers.
+pub trait Balancing: Send + Sync {
+    /// A fresh balancer; `seed` differs from worker to worker.
+    fn balancer(&self, seed: u64) -> Box<dyn Balancer>;
+
+    /// What is told of it: gauges below `cluster.<name>.`.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+}
+
+impl Debug for dyn Balancing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.gauges()).finish()
+    }
+}
+
+/// Policies whose workers share nothing are the function that makes balancers.
+impl<F: Fn(u64) -> Box<dyn Balancer> + Send + Sync> Balancing for F {
+    fn balancer(&self, seed: u64) -> Box<dyn Balancer> {
+        self(seed)
+    }
 }
 
 /// One worker's state of a policy over one host set.
@@ -27,6 +51,8 @@ pub trait Balancer {
 
 /// What a pick may depend on.
 pub struct Pick<'a> {
+    /// Of what must come to the same host again; `None`: nothing must.
+    pub hash: Option<u64>,
     /// A source of random bits.
     pub random: &'a mut dyn FnMut() -> u64,
     /// Requests in flight, all workers together, at the host with this place in [`Hosts::all`].

@@ -130,6 +130,7 @@ impl Cluster {
             Discovery::OriginalDst(_) => &unbalanced,
             _ => message,
         };
+        hashes_names(message, faults);
         let policy = policies.policy(balanced, faults)?;
         let stat_name =
             if message.alt_stat_name.is_empty() { &message.name } else { &message.alt_stat_name };
@@ -149,6 +150,20 @@ impl Cluster {
                 as usize,
             keepalive: keepalive(message),
         })
+    }
+}
+
+/// Hosts may be hashed by their names only where there is one host a name.
+fn hashes_names(message: &pb::Cluster, faults: &mut Faults) {
+    use pb::cluster::{ClusterDiscoveryType, DiscoveryType};
+    let common = message.common_lb_config.as_ref();
+    let hashing = common.and_then(|common| common.consistent_hashing_lb_config.as_ref());
+    let by_name = DiscoveryType::StrictDns as i32;
+    if hashing.is_some_and(|config| config.use_hostname_for_hashing)
+        && message.cluster_discovery_type != Some(ClusterDiscoveryType::Type(by_name))
+    {
+        let field = "common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing";
+        faults.add_at(field, "unsupported", "needs a cluster of type STRICT_DNS");
     }
 }
 

@@ -35,6 +35,7 @@ pub struct DnsTarget {
 pub struct Endpoint {
     pub address: EndpointAddress,
     pub hostname: Box<str>,
+    pub hash_key: Box<str>,
     pub weight: u32,
     pub priority: u32,
     pub locality: Locality,
@@ -52,6 +53,7 @@ impl Endpoint {
         Arc::new(Host {
             address,
             hostname,
+            hash_key: self.hash_key.clone(),
             weight: self.weight,
             priority: self.priority,
             locality: self.locality.clone(),
@@ -174,12 +176,22 @@ fn compile_endpoint(
     Some(Endpoint {
         address,
         hostname: endpoint.hostname.as_str().into(),
+        hash_key: message.metadata.as_ref().and_then(hash_key).unwrap_or_default().into(),
         weight: u32_or(message.load_balancing_weight.as_ref(), 1).max(1),
         priority,
         locality: locality.clone(),
         health,
         via: message.metadata.as_ref().and_then(|metadata| via(metadata, faults)),
     })
+}
+
+/// What an endpoint's metadata wants it to be known by, where hosts are chosen by hash.
+fn hash_key(metadata: &core::Metadata) -> Option<&str> {
+    use dragoman_proto::pb::google::protobuf::value::Kind;
+    match &metadata.filter_metadata.get("envoy.lb")?.fields.get("hash_key")?.kind {
+        Some(Kind::StringValue(key)) => Some(key),
+        _ => None,
+    }
 }
 
 /// The proxy that an endpoint's metadata names.

@@ -26,6 +26,8 @@ pub struct Host {
     pub address: Address,
     /// The configured hostname, or the name that was resolved; may be empty.
     pub hostname: Box<str>,
+    /// What policies by hash know it by (metadata `envoy.lb`, `hash_key`); empty: its address or hostname.
+    pub hash_key: Box<str>,
     /// 1..=128 as configured, default 1.
     pub weight: u32,
     pub priority: u32,
@@ -97,6 +99,7 @@ pub(crate) mod tests {
         Arc::new(Host {
             address: Address::Ip(([127, 0, 0, 1], port).into()),
             hostname: "".into(),
+            hash_key: "".into(),
             weight: 1,
             priority: 0,
             locality: Locality::default(),

@@ -8,7 +8,7 @@ pub mod hosts;
 pub mod http;
 pub mod thresholds;
 
-pub use balancer::{Balancer, Pick, Policy, PolicyRegistry};
+pub use balancer::{Balancer, Balancing, Pick, Policy, PolicyRegistry};
 pub use config::{Cluster, Discovery, OriginalDst};
 pub use endpoints::{DnsFamily, DnsOptions, DnsTarget, Endpoint, EndpointAddress, Endpoints};
 pub use hosts::{Health, Host, Hosts, Locality};

@@ -9,8 +9,9 @@ use std::time::Duration;
 use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy, UpstreamConnectMode, tcp_proxy::ClusterSpecifier,
 };
+use dragoman_proto::pb::envoy::r#type::v3::hash_policy::PolicySpecifier;
 use dragoman_proto::{back_off, bool_or, duration, u32_or};
-use dragoman_types::{BackOff, Faults, random_part};
+use dragoman_types::{Address, BackOff, Faults, hash_of, random_part};
 pub use tlvs::Tlvs;
 pub use tunnel::Tunnel;
 
@@ -36,6 +37,8 @@ pub struct Config {
     /// A connection ends with what it says next while its listener drains.
     pub check_drain_close: bool,
     pub tlvs: Option<Tlvs>,
+    /// A client has one host, where the cluster's policy is by hash.
+    by_source: bool,
     /// `None`: bytes go to hosts as they are.
     pub tunnel: Option<Tunnel>,
 }
@@ -99,6 +102,7 @@ impl Config {
             logs: log_moments(message),
             early_data: early_data(message, faults),
             tlvs: Tlvs::compile(message, faults),
+            by_source: by_source(message, faults),
             check_drain_close: bool_or(message.check_drain_close.as_ref(), false),
             tunnel: message.tunneling_config.as_ref().map(|message| {
                 faults.field("tunneling_config", |faults| Tunnel::compile(message, faults))
@@ -112,6 +116,16 @@ impl Config {
         let most =
             Duration::from_millis((limit.as_millis() as f64 * percent / 100.0).ceil() as u64);
         Some(limit + random_part(most, random))
+    }
+
+    /// By what the host of a client at `remote` is chosen; `None`: any host serves.
+    pub fn hash(&self, remote: &Address) -> Option<u64> {
+        match remote {
+            Address::Ip(address) if self.by_source => {
+                Some(hash_of(address.ip().to_string().as_bytes()))
+            }
+            _ => None,
+        }
     }
 
     /// The cluster of one connection; `random` is evenly spread over all values.
@@ -139,6 +153,22 @@ impl Config {
             (path, &**name)
         })
     }
+}
+
+/// Whether the client's address is hashed.
+fn by_source(message: &TcpProxy, faults: &mut Faults) -> bool {
+    let mut found = false;
+    for (index, policy) in message.hash_policy.iter().enumerate() {
+        faults.item("hash_policy", index, |faults| match &policy.policy_specifier {
+            Some(PolicySpecifier::SourceIp(_)) => found = true,
+            Some(PolicySpecifier::FilterState(_)) => {
+                let why = "no filter of a connection keeps what could be hashed";
+                faults.add_at("filter_state", "unsupported", why);
+            }
+            None => faults.add("missing", "source_ip or filter_state is required"),
+        });
+    }
+    found
 }
 
 /// The older two fields count where `access_log_options` isn't there.
@@ -174,6 +204,8 @@ mod tests {
     use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
         TcpAccessLogOptions, WeightedCluster, weighted_cluster::ClusterWeight,
     };
+
+    use dragoman_proto::pb::envoy::r#type::v3::{HashPolicy, hash_policy::SourceIp};
 
     use super::*;
 
@@ -218,6 +250,20 @@ mod tests {
         assert_eq!(moments(&message), LogMoments { connected: true, ..Default::default() });
         message.access_log_options = Some(options);
         assert_eq!(moments(&message), LogMoments { start: true, ..Default::default() });
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_address_alone() {
+        let source_ip =
+            HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(SourceIp {})) };
+        let message = TcpProxy { hash_policy: vec![source_ip], ..alone() };
+        let config = Config::compile(&message, &mut Faults::new()).unwrap();
+        let at = |ip, port| config.hash(&Address::Ip((ip, port).into()));
+        assert_eq!(at([127, 0, 0, 1], 1), Some(hash_of(b"127.0.0.1")));
+        assert_eq!(at([127, 0, 0, 1], 2), at([127, 0, 0, 1], 1));
+        assert_eq!(config.hash(&Address::Pipe("/socket".into())), None);
+        let none = Config::compile(&alone(), &mut Faults::new()).unwrap();
+        assert_eq!(none.hash(&Address::Ip(([127, 0, 0, 1], 1).into())), None);
     }
 
     fn alone() -> TcpProxy {

@@ -44,6 +44,8 @@ pub(crate) struct ControlMetrics {
     registry: Registry,
     shard: usize,
     by_cluster: FxHashMap<Box<str>, Shard<ClusterControlStats>>,
+    /// What clusters' balancing policies tell.
+    balancing: FxHashMap<Box<str>, Vec<Shard<Single<Gauge>>>>,
     counters: FxHashMap<String, Shard<Single<Counter>>>,
     gauges: FxHashMap<String, Shard<Single<Gauge>>>,
     histograms: FxHashMap<String, Shard<Single<Histogram>>>,
@@ -66,6 +68,7 @@ impl ControlMetrics {
             registry: registry.clone(),
             shard,
             by_cluster: FxHashMap::default(),
+            balancing: FxHashMap::default(),
             counters: FxHashMap::default(),
             gauges: FxHashMap::default(),
             histograms: FxHashMap::default(),
@@ -95,6 +98,7 @@ impl ControlMetrics {
     /// Forgets clusters that are gone.
     pub(crate) fn keep_clusters(&mut self, kept: impl Fn(&str) -> bool) {
         self.by_cluster.retain(|name, _| kept(name));
+        self.balancing.retain(|name, _| kept(name));
     }
 
     /// A cluster's hosts changed.
@@ -107,6 +111,18 @@ impl ControlMetrics {
         let heaviest = hosts.all().iter().map(|h| h.weight).max().unwrap_or(0);
         // Envoy counts the heaviest host only where weights are set.
         stats.max_host_weight.set(if heaviest > 1 { i64::from(heaviest) } else { 0 });
+    }
+
+    /// A cluster's policy has other hosts.
+    pub(crate) fn balancing(&mut self, stat_name: &str, gauges: Vec<(&'static str, u64)>) {
+        let cell = |(name, value): (&str, u64)| {
+            let cell =
+                self.registry.gauge(&format!("cluster.{stat_name}.{name}")).shard(self.shard);
+            cell.set(value as i64);
+            cell
+        };
+        let cells = gauges.into_iter().map(cell).collect();
+        self.balancing.insert(stat_name.into(), cells);
     }
 
     pub(crate) fn counter_add(&mut self, name: &str, by: u64) {

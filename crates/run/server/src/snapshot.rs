@@ -71,9 +71,11 @@ impl Control {
             return old.clone();
         }
         let hosts = Arc::new(Hosts::new(hosts, config.panic_percent));
+        let balancing = config.policy.over(&hosts);
         if old.is_some() || !hosts.all().is_empty() {
             state.metrics.membership(&config.stat_name, &hosts);
         }
+        state.metrics.balancing(&config.stat_name, balancing.gauges());
         let host_stats = hosts.all().iter().map(|host| {
             let address = host.address.to_string().replace(':', "_");
             self.registry.scope(&format!("{prefix}endpoint.{address}."))
@@ -103,6 +105,7 @@ impl Control {
             tls,
             registry: self.registry.clone(),
             hosts,
+            balancing,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dragoman_cluster::{Cluster, Hosts};
+use dragoman_cluster::{Balancing, Cluster, Hosts};
 use dragoman_filter::Chain;
 use dragoman_http_connection_manager as hcm;
 use dragoman_listener::{ChainMatcher, ListenerFilter, NetworkFilter};
@@ -36,6 +36,8 @@ pub struct Snapshot {
 pub struct ClusterEntry {
     pub config: Arc<Cluster>,
     pub hosts: Arc<Hosts>,
+    /// The cluster's policy over them.
+    pub balancing: Arc<dyn Balancing>,
     /// The header that tells hosts who the client is.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// Hosts are reached through HTTP proxies.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dragoman_cluster::{Balancer, Hosts, Pick, Policy};
+use dragoman_cluster::{Balancer, Balancing, Hosts, Pick, Policy};
 use dragoman_proto::pb::envoy::config::cluster::v3::cluster::{LbConfig, LbPolicy};
 use dragoman_proto::pb::envoy::extensions::load_balancing_policies::least_request::v3::LeastRequest as Message;
 use dragoman_proto::pb::envoy::extensions::load_balancing_policies::least_request::v3::least_request::SelectionMethod;
@@ -27,13 +27,13 @@ pub const REGISTRATION: Registration = Registration {
             full_scan: message.selection_method == SelectionMethod::FullScan as i32,
         }))
     },
-    from_cluster: |cluster| {
+    from_cluster: |cluster, _| {
         let (mut choices, mut bias) = (2, 1.0);
         if let Some(LbConfig::LeastRequestLbConfig(config)) = &cluster.lb_config {
             choices = u32_or(config.choice_count.as_ref(), 2);
             bias = config.active_request_bias.as_ref().map_or(1.0, |b| b.default_value);
         }
-        Arc::new(LeastRequest { choices, bias, full_scan: false })
+        Some(Arc::new(LeastRequest { choices, bias, full_scan: false }))
     },
 };
 
@@ -49,7 +49,14 @@ impl Policy for LeastRequest {
         "least_request"
     }
 
-    fn balancer(&self, hosts: &Arc<Hosts>, _seed: u64) -> Box<dyn Balancer> {
+    fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing> {
+        let (hosts, policy) = (hosts.clone(), self.clone());
+        Arc::new(move |_: u64| policy.balancer(&hosts))
+    }
+}
+
+impl LeastRequest {
+    fn balancer(&self, hosts: &Arc<Hosts>) -> Box<dyn Balancer> {
         if hosts.same_weight() {
             return Box::new(Choices { hosts: hosts.clone(), policy: self.clone() });
         }
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_busier_of_two_is_avoided() {
-        let mut balancer = policy(2, false).balancer(&hosts(&[1, 1]), 0);
+        let mut balancer = policy(2, false).balancer(&hosts(&[1, 1]));
         let got = counts(&mut *balancer, 2, 4000, |host| if host == 0 { 9 } else { 0 });
         // Host 0 is picked only when both choices fall on it: a quarter.
         assert!((800..1200).contains(&got[0]), "{got:?}");
@@ -125,13 +132,13 @@ mod tests {
 
     #[test]
     fn a_full_scan_finds_the_least() {
-        let mut balancer = policy(2, true).balancer(&hosts(&[1, 1, 1]), 0);
+        let mut balancer = policy(2, true).balancer(&hosts(&[1, 1, 1]));
         assert_eq!(counts(&mut *balancer, 3, 50, |host| 5 - host as u64), [0, 0, 50]);
     }
 
     #[test]
     fn different_weights_share_when_idle() {
-        let mut balancer = policy(2, false).balancer(&hosts(&[1, 3]), 0);
+        let mut balancer = policy(2, false).balancer(&hosts(&[1, 3]));
         assert_eq!(counts(&mut *balancer, 2, 400, |_| 0), [100, 300]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dragoman_cluster::{Balancer, Hosts, Pick, Policy};
+use dragoman_cluster::{Balancer, Balancing, Hosts, Pick, Policy};
 use dragoman_proto::pb::envoy::config::cluster::v3::cluster::LbPolicy;
 use dragoman_proto::pb::envoy::extensions::load_balancing_policies::random::v3::Random as Message;
 use dragoman_proto::unpack;
@@ -13,7 +13,7 @@ pub const REGISTRATION: Registration = Registration {
     message: "envoy.extensions.load_balancing_policies.random.v3.Random",
     legacy: Some(LbPolicy::Random),
     from_message: |any, faults| unpack::<Message>(any, faults).map(|_| Arc::new(Random) as _),
-    from_cluster: |_| Arc::new(Random),
+    from_cluster: |_, _| Some(Arc::new(Random)),
 };
 
 #[derive(Debug)]
@@ -24,8 +24,9 @@ impl Policy for Random {
         "random"
     }
 
-    fn balancer(&self, hosts: &Arc<Hosts>, _seed: u64) -> Box<dyn Balancer> {
-        Box::new(AnyHost { hosts: hosts.clone() })
+    fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing> {
+        let hosts = hosts.clone();
+        Arc::new(move |_: u64| -> Box<dyn Balancer> { Box::new(AnyHost { hosts: hosts.clone() }) })
     }
 }
 
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn every_host_gets_about_its_share() {
-        let mut balancer = Random.balancer(&hosts(&[1, 1, 9]), 0);
+        let mut balancer = Random.over(&hosts(&[1, 1, 9])).balancer(0);
         let got = counts(&mut *balancer, 3, 3000, |_| 0);
         assert!(got.iter().all(|n| (850..1150).contains(n)), "{got:?}");
     }

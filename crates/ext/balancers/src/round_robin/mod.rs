@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dragoman_cluster::{Balancer, Hosts, Pick, Policy};
+use dragoman_cluster::{Balancer, Balancing, Hosts, Pick, Policy};
 use dragoman_proto::pb::envoy::config::cluster::v3::cluster::LbPolicy;
 use dragoman_proto::pb::envoy::extensions::load_balancing_policies::round_robin::v3::RoundRobin as Message;
 use dragoman_proto::unpack;
@@ -20,7 +20,7 @@ pub const REGISTRATION: Registration = Registration {
         }
         Some(Arc::new(RoundRobin))
     },
-    from_cluster: |_| Arc::new(RoundRobin),
+    from_cluster: |_, _| Some(Arc::new(RoundRobin)),
 };
 
 #[derive(Debug)]
@@ -31,22 +31,27 @@ impl Policy for RoundRobin {
         "round_robin"
     }
 
-    fn balancer(&self, hosts: &Arc<Hosts>, seed: u64) -> Box<dyn Balancer> {
-        let eligible = hosts.eligible().len() as u64;
-        if hosts.same_weight() {
-            // Workers start at different hosts, or the first host would get every first request.
-            let next = seed.checked_rem(eligible).unwrap_or(0) as usize;
-            return Box::new(InTurn { hosts: hosts.clone(), next });
-        }
-        let mut weighted = Weighted { hosts: hosts.clone(), schedule: Edf::default() };
-        for host in hosts.eligible() {
-            weighted.schedule.add(*host, f64::from(hosts.all()[*host].weight));
-        }
-        for _ in 0..seed.checked_rem(eligible).unwrap_or(0) {
-            weighted.next();
-        }
-        Box::new(weighted)
+    fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing> {
+        let hosts = hosts.clone();
+        Arc::new(move |seed| balancer(&hosts, seed))
     }
+}
+
+fn balancer(hosts: &Arc<Hosts>, seed: u64) -> Box<dyn Balancer> {
+    let eligible = hosts.eligible().len() as u64;
+    if hosts.same_weight() {
+        // Workers start at different hosts, or the first host would get every first request.
+        let next = seed.checked_rem(eligible).unwrap_or(0) as usize;
+        return Box::new(InTurn { hosts: hosts.clone(), next });
+    }
+    let mut weighted = Weighted { hosts: hosts.clone(), schedule: Edf::default() };
+    for host in hosts.eligible() {
+        weighted.schedule.add(*host, f64::from(hosts.all()[*host].weight));
+    }
+    for _ in 0..seed.checked_rem(eligible).unwrap_or(0) {
+        weighted.next();
+    }
+    Box::new(weighted)
 }
 
 struct InTurn {
@@ -87,19 +92,19 @@ mod tests {
 
     #[test]
     fn equal_weights_take_turns() {
-        let mut balancer = RoundRobin.balancer(&hosts(&[1, 1, 1]), 7);
+        let mut balancer = RoundRobin.over(&hosts(&[1, 1, 1])).balancer(7);
         assert_eq!(counts(&mut *balancer, 3, 300, |_| 0), [100, 100, 100]);
     }
 
     #[test]
     fn weights_are_shares() {
-        let mut balancer = RoundRobin.balancer(&hosts(&[1, 2, 7]), 0);
+        let mut balancer = RoundRobin.over(&hosts(&[1, 2, 7])).balancer(0);
         assert_eq!(counts(&mut *balancer, 3, 1000, |_| 0), [100, 200, 700]);
     }
 
     #[test]
     fn no_host_no_pick() {
-        let mut balancer = RoundRobin.balancer(&hosts(&[]), 3);
+        let mut balancer = RoundRobin.over(&hosts(&[])).balancer(3);
         assert_eq!(counts(&mut *balancer, 0, 5, |_| 0), Vec::<usize>::new());
     }
 }

@@ -26,7 +26,7 @@ impl Exchange<'_> {
     ) -> Result<Rc<WorkerHost>, Stop> {
         let worker = self.worker;
         let headers = &self.x.request.headers;
-        let pick = || cluster.pick(self.connection, Some(headers), &mut || worker.random());
+        let pick = || cluster.pick(self.connection, Some(headers), None, &mut || worker.random());
         let mut found = pick();
         if let Some(attempts) = attempts {
             let mut looked = 0;

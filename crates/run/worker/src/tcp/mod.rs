@@ -221,7 +221,8 @@ impl Proxied {
             return Ok(Tried::Refused);
         }
         let random = &mut || worker.random();
-        let Some(host) = cluster.pick(&self.connection, None, random) else {
+        let hash = self.proxy.config().hash(&self.connection.remote);
+        let Some(host) = cluster.pick(&self.connection, None, hash, random) else {
             cluster.cells.stats.upstream_cx_none_healthy.inc();
             self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
             return Ok(Tried::Refused);

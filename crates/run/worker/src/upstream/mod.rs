@@ -115,7 +115,7 @@ impl WorkerCluster {
             Rc::new(WorkerHost::new(host.clone(), handle.shard(worker), shards, cells.clone()))
         };
         let hosts = entry.hosts.all().iter().enumerate().map(host).collect();
-        let balancer = RefCell::new(entry.config.policy.balancer(&entry.hosts, seed));
+        let balancer = RefCell::new(entry.balancing.balancer(seed));
         let passing = match &entry.config.discovery {
             Discovery::OriginalDst(how) => {
                 let kept = before.and_then(|old| old.passing.as_ref());
@@ -153,11 +153,13 @@ impl WorkerCluster {
         protocol.map_or(Vec::new(), |of| of.header(&client.remote, &client.local, tlvs))
     }
 
-    /// The host that serves the next request. `request`: its headers, where it is HTTP's.
+    /// The host that serves the next request. `request`: its headers, where it is HTTP's. `hash`: of what
+    /// must come to the same host again.
     pub(crate) fn pick(
         &self,
         connection: &Connection,
         request: Option<&Headers>,
+        hash: Option<u64>,
         random: &mut dyn FnMut() -> u64,
     ) -> Option<Rc<WorkerHost>> {
         if let Some(passing) = &self.passing {
@@ -167,7 +169,7 @@ impl WorkerCluster {
             self.cells.stats.lb_healthy_panic.inc();
         }
         let active = |place: usize| self.hosts[place].active_requests();
-        let place = self.balancer.borrow_mut().pick(&mut Pick { random, active: &active })?;
+        let place = self.balancer.borrow_mut().pick(&mut Pick { hash, random, active: &active })?;
         self.hosts.get(place).cloned()
     }
 }

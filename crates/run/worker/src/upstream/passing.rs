@@ -85,6 +85,7 @@ impl Passing {
         let host = Host {
             address: Address::Ip(address),
             hostname: format!("{}{address}", self.cluster).into(),
+            hash_key: "".into(),
             weight: 1,
             priority: 0,
             locality: Locality::default(),
