@@ -72,6 +72,8 @@ def connection_manager(step: Step, context: Context) -> Iterator[Fault]:
         words = "without HTTP filters no request is ever answered"
         yield Fault("", "DG0406", words, "add envoy.filters.http.router")
     yield from _terminal(message.http_filters, "http_filters", _TERMINAL_HTTP)
+    for index, upgrade in enumerate(message.upgrade_configs):
+        yield from _terminal(upgrade.filters, f"upgrade_configs[{index}].filters", _TERMINAL_HTTP)
     if message.strip_matching_host_port and message.strip_any_host_port:
         words = "only one of 'strip_matching_host_port' and 'strip_any_host_port' may be set"
         yield Fault("strip_any_host_port", "DG0408", words)

@@ -22,10 +22,6 @@ pub(crate) fn compile(
     let mut out: Vec<Upgrade> = Vec::new();
     for (index, config) in configs.iter().enumerate() {
         faults.item("upgrade_configs", index, |faults| {
-            if !config.filters.is_empty() {
-                let why = "a chain of its own for an upgrade isn't supported yet";
-                faults.add_at("filters", "unsupported", why);
-            }
             if out.iter().any(|other| other.kind.eq_ignore_ascii_case(&config.upgrade_type)) {
                 faults.add_at("upgrade_type", "duplicate", "is listed twice");
             }
@@ -45,6 +41,12 @@ pub fn upgrade_kind(head: &RequestHead) -> &[u8] {
 }
 
 impl Config {
+    /// As [`Config::check_upgrade`], for an upgrade to `kind`.
+    pub fn allows_upgrade(&self, kind: &[u8], route: Option<bool>) -> bool {
+        let named = self.upgrades.iter().find(|u| u.kind.as_bytes().eq_ignore_ascii_case(kind));
+        route.or(named.map(|u| u.enabled)).unwrap_or(false)
+    }
+
     /// Whether a request that asks for an upgrade may have it. `route`: what the route's own
     /// `upgrade_configs` say of this kind.
     ///
@@ -52,9 +54,7 @@ impl Config {
     /// 403 `upgrade_failed`; the connection ends, for what follows on it may be the payload of an
     /// upgrade that never came to be.
     pub fn check_upgrade(&self, head: &RequestHead, route: Option<bool>) -> Result<(), LocalReply> {
-        let kind = upgrade_kind(head);
-        let named = self.upgrades.iter().find(|u| u.kind.as_bytes().eq_ignore_ascii_case(kind));
-        if route.or(named.map(|u| u.enabled)).unwrap_or(false) {
+        if self.allows_upgrade(upgrade_kind(head), route) {
             return Ok(());
         }
         let cause = "upgrade_configs doesn't list this upgrade";

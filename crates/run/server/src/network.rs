@@ -57,6 +57,7 @@ pub(crate) enum RouteRef {
 pub(crate) struct ManagerPlan {
     pub(crate) config: Arc<hcm::Config>,
     pub(crate) filters: Chain,
+    pub(crate) upgrade_filters: Vec<(Box<str>, Chain)>,
     pub(crate) routes: RouteRef,
     pub(crate) access_logs: Arc<Vec<AccessLog>>,
     pub(crate) router: Router,
@@ -149,10 +150,13 @@ fn compile_manager(
     };
     let prefix = format!("http.{}.", config.stat_prefix);
     let means = dragoman_filter::Means { registry: means.registry, stat_prefix: &prefix };
-    let (filters, router) = compile_http_filters(&message.http_filters, &means, faults)?;
+    let (filters, router) =
+        compile_http_filters("http_filters", &message.http_filters, &means, faults)?;
+    let upgrade_filters = compile_upgrades(message, &router, &means, faults);
     Some(ManagerPlan {
         config: Arc::new(config),
         filters,
+        upgrade_filters,
         routes,
         access_logs: Arc::new(access_logs),
         router,
@@ -177,23 +181,49 @@ fn reply_filter(
     Some(Box::new(PicksReplies(filter)))
 }
 
-/// The HTTP filters before the router, and the router.
+/// The filters of upgrades that have their own, by the upgrade's kind.
+fn compile_upgrades(
+    message: &HttpConnectionManager,
+    router: &Router,
+    means: &dragoman_filter::Means<'_>,
+    faults: &mut Faults,
+) -> Vec<(Box<str>, Chain)> {
+    let mut chains = Vec::new();
+    for (index, upgrade) in message.upgrade_configs.iter().enumerate() {
+        if upgrade.filters.is_empty() {
+            continue;
+        }
+        faults.item("upgrade_configs", index, |faults| {
+            let compiled = compile_http_filters("filters", &upgrade.filters, means, faults);
+            let Some((chain, own)) = compiled else { return };
+            if own != *router {
+                let why = "the router of an upgrade's filters is set as that of http_filters is";
+                faults.add_at("filters", "unsupported", why);
+            }
+            chains.push((upgrade.upgrade_type.as_str().into(), chain));
+        });
+    }
+    chains
+}
+
+/// The HTTP filters of `field` before the router, and the router.
 fn compile_http_filters(
+    field: &str,
     filters: &[HttpFilter],
     means: &dragoman_filter::Means<'_>,
     faults: &mut Faults,
 ) -> Option<(Chain, Router)> {
     let Some((last, before)) = filters.split_last() else {
-        faults.add_at("http_filters", "missing", "the last HTTP filter must be the router");
+        faults.add_at(field, "missing", "the last HTTP filter must be the router");
         return None;
     };
     let mut chain = Vec::with_capacity(before.len());
     for (index, filter) in before.iter().enumerate() {
         let compiled =
-            faults.item("http_filters", index, |faults| compile_http_filter(filter, means, faults));
+            faults.item(field, index, |faults| compile_http_filter(filter, means, faults));
         chain.extend(compiled);
     }
-    let router = faults.item("http_filters", before.len(), |faults| match &last.config_type {
+    let router = faults.item(field, before.len(), |faults| match &last.config_type {
         Some(http_filter::ConfigType::TypedConfig(any)) => {
             faults.field("typed_config", |faults| unpack(any, faults))
         }

@@ -263,6 +263,7 @@ impl Control {
         Arc::new(ConnectionManager {
             config: manager.config.clone(),
             filters: manager.filters.clone(),
+            upgrade_filters: manager.upgrade_filters.clone(),
             routes,
             access_logs: manager.access_logs.clone(),
             suppress_envoy_headers: manager.router.suppress_envoy_headers,

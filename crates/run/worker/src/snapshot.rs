@@ -94,6 +94,8 @@ pub enum RouteSource {
 pub struct ConnectionManager {
     pub config: Arc<hcm::Config>,
     pub filters: Chain,
+    /// Those that upgrades of a kind have in their place.
+    pub upgrade_filters: Vec<(Box<str>, Chain)>,
     pub routes: RouteSource,
     pub access_logs: Arc<Vec<AccessLog>>,
     pub suppress_envoy_headers: bool,

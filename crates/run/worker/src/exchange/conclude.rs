@@ -11,6 +11,7 @@ use super::filters::framing_of;
 use super::{Active, Exchange};
 use crate::lease::Leased;
 use crate::stream::{Body, Sink, Source};
+use crate::upstream::WorkerCluster;
 
 /// Envoy's words for what is in flight when a listener's or the process's time is over.
 const LISTENER_ENDED: &str =
@@ -71,14 +72,17 @@ impl Exchange<'_> {
 
     /// Counts a response code for the request's cluster.
     fn charge_cluster(&mut self, status: u16) {
-        let Some(cluster) = &self.cluster else { return };
-        if !self.manager.shared.dynamic_stats {
-            return;
-        }
+        let Some(cluster) = self.charged() else { return };
         cluster.cells.responses.upstream_rq.record(status);
         let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
         let origin = if internal { &cluster.cells.internal } else { &cluster.cells.external };
         origin.upstream_rq.record(status);
+    }
+
+    /// The cluster whose responses the request counts among: of checks only that they came is counted.
+    fn charged(&self) -> Option<&WorkerCluster> {
+        let counts = self.manager.shared.dynamic_stats && !self.info.health_check;
+        self.cluster.as_deref().filter(|_| counts)
     }
 
     /// The response went out as a whole.
@@ -89,7 +93,7 @@ impl Exchange<'_> {
         if let Some(began) = self.info.phases.upstream_request_begin {
             let us = now.nanos_since(began) / 1000;
             let ms = us / 1000;
-            if let Some(cluster) = &self.cluster {
+            if let Some(cluster) = self.charged() {
                 cluster.cells.responses.upstream_rq_time.record(ms);
                 let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");
                 let cells = &cluster.cells;
@@ -251,7 +255,7 @@ impl Exchange<'_> {
         }
         let stats = &self.manager.stats;
         self.active = None;
-        if self.responded {
+        if self.responded && !self.info.health_check {
             stats.downstream_rq_completed.inc();
             self.manager.listener_http.downstream_rq_completed.inc();
             self.count_class(self.x.response.status);

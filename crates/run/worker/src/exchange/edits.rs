@@ -85,8 +85,8 @@ impl Exchange<'_> {
     /// The filters' edits, then what the connection manager adds to every response.
     pub(super) fn finish_response(&mut self, bare: bool) -> Hold {
         let held = match self.filtered {
-            true => self.filter_response(bare),
-            false => Hold::Nothing,
+            Some(filters) => self.filter_response(filters, bare),
+            None => Hold::Nothing,
         };
         let (request, response) = (&self.x.request, &mut self.x.response);
         let config = &self.manager.shared.config;

@@ -5,11 +5,14 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use dragoman_codec::{Framing, Response};
-use dragoman_filter::{Hold, Streams, Surroundings};
+use dragoman_filter::{Chain, Hold, Streams, Surroundings};
+use dragoman_http_connection_manager::upgrade_kind;
+use dragoman_router::{Action, Found};
 use dragoman_types::{Connection, Headers, LocalReply, id};
 
 use super::failure::Failure;
 use super::filtered::{Filtering, framing};
+use super::route::Chosen;
 use super::{Exchange, Stop};
 use crate::context::Worker;
 use crate::lease::Leased;
@@ -31,13 +34,36 @@ fn surroundings<'a>(
     }
 }
 
-impl Exchange<'_> {
-    pub(super) fn filter_request(&mut self) -> Result<(), Stop> {
-        let filters = &self.manager.shared.filters;
+impl<'a> Exchange<'a> {
+    /// An upgrade of a kind may have other filters than requests have, if it is allowed.
+    fn filters_of_upgrade(&self, chosen: Option<&Chosen<'_>>) -> &'a Chain {
+        let shared = &self.manager.shared;
+        let kind = upgrade_kind(&self.x.request);
+        let own =
+            shared.upgrade_filters.iter().find(|(k, _)| k.as_bytes().eq_ignore_ascii_case(kind));
+        let Some((_, own)) = own else { return &shared.filters };
+        let of_route = match chosen.map(|chosen| chosen.found) {
+            Some(Found::Route(route, _)) => match route.action() {
+                Action::Forward(forward) => forward.upgrade(kind),
+                _ => None,
+            },
+            _ => None,
+        };
+        match shared.config.allows_upgrade(kind, of_route) {
+            true => own,
+            false => &shared.filters,
+        }
+    }
+
+    pub(super) fn filter_request(&mut self, chosen: Option<&Chosen<'_>>) -> Result<(), Stop> {
+        let filters = match self.wants_upgrade {
+            true => self.filters_of_upgrade(chosen),
+            false => &self.manager.shared.filters,
+        };
         if filters.0.is_empty() {
             return Ok(());
         }
-        self.filtered = true;
+        self.filtered = Some(filters);
         let around = surroundings(self.worker, self.connection, self.cluster.as_deref());
         let mut streams = Streams::default();
         let done = filters.request(&mut self.x.request, &mut self.info, &around, &mut streams);
@@ -57,9 +83,8 @@ impl Exchange<'_> {
     }
 
     /// `bare`: the response has no body. Says whether it waits for its body.
-    pub(super) fn filter_response(&mut self, bare: bool) -> Hold {
+    pub(super) fn filter_response(&mut self, filters: &Chain, bare: bool) -> Hold {
         let around = surroundings(self.worker, self.connection, self.cluster.as_deref());
-        let filters = &self.manager.shared.filters;
         let streams = self.filtering.as_mut().map(|filtering| &mut filtering.streams);
         filters.response(&mut self.x.response, &self.x.request, &around, streams, bare)
     }

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use dragoman_codec::{Framing, Request, Response};
-use dragoman_filter::Hold;
+use dragoman_filter::{Chain, Hold};
 use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route};
@@ -102,8 +102,8 @@ pub(crate) struct Exchange<'a> {
     filtering: Option<Box<Filtering>>,
     /// The request's body, for another attempt.
     kept: Option<Box<Kept>>,
-    /// The filters saw the request, so they see its response.
-    filtered: bool,
+    /// The filters that saw the request, so they see its response.
+    filtered: Option<&'a Chain>,
     /// The client asks for another protocol on this connection.
     wants_upgrade: bool,
     /// It may have it, if the host agrees.
@@ -159,7 +159,7 @@ impl<'a> Exchange<'a> {
             patience: Patience::new(start, &manager.shared.config),
             filtering: None,
             kept: None,
-            filtered: false,
+            filtered: None,
             wants_upgrade: false,
             upgraded: None,
             wire_before,
@@ -206,7 +206,7 @@ impl<'a> Exchange<'a> {
         let routes = self.find_routes(&snapshot);
         let mut chosen = routes.as_deref().map(|routes| self.choose(routes, &snapshot));
         // The filters, in their order; one may answer, or make another request of it.
-        self.filter_request()?;
+        self.filter_request(chosen.as_ref())?;
         if self.is_rerouted() {
             chosen = routes.as_deref().map(|routes| self.choose_again(routes, &snapshot));
         }
