@@ -11,5 +11,5 @@ mod string;
 pub use fraction::FractionalPercent;
 pub use range::CidrRange;
 pub use rbac::{Decision, Rbac, Subject, SubjectKind};
-pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher};
+pub use request::{CookieMatcher, HeaderMatcher, QueryParameterMatcher, cookie_value, query_value};
 pub use string::StringMatcher;

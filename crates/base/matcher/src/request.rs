@@ -136,11 +136,7 @@ impl QueryParameterMatcher {
 
     /// `query` is what follows the path's `?`.
     pub fn matches(&self, query: &[u8]) -> bool {
-        let value = query.split(|b| *b == b'&').find_map(|pair| {
-            let (name, value) = cut(pair, b'=').unwrap_or((pair, b""));
-            (name == &*self.name).then_some(value)
-        });
-        match (&self.test, value) {
+        match (&self.test, query_value(query, &self.name)) {
             (Test::Present(wanted), value) => value.is_some() == *wanted,
             (test, Some(value)) => test.matches(value),
             (_, None) => false,
@@ -173,17 +169,29 @@ impl CookieMatcher {
     }
 
     pub fn matches(&self, headers: &Headers) -> bool {
-        let value = headers
-            .get_all(id::COOKIE)
-            .flat_map(|field| field.split(|b| *b == b';'))
-            .filter_map(|pair| cut(pair.trim_ascii_start(), b'='))
-            .find_map(|(name, value)| (name == &*self.name).then_some(unquoted(value)));
-        let fits = match (&self.matcher, value) {
+        let fits = match (&self.matcher, cookie_value(headers, &self.name)) {
             (Some(matcher), Some(value)) => matcher.matches(value),
             _ => false,
         };
         fits != self.invert
     }
+}
+
+/// The first value of a parameter, as it stands; `query` is what follows the path's `?`.
+pub fn query_value<'q>(query: &'q [u8], wanted: &[u8]) -> Option<&'q [u8]> {
+    query.split(|b| *b == b'&').find_map(|pair| {
+        let (name, value) = cut(pair, b'=').unwrap_or((pair, b""));
+        (name == wanted).then_some(value)
+    })
+}
+
+/// The first value of a cookie over all `cookie` fields, without its quotes.
+pub fn cookie_value<'h>(headers: &'h Headers, wanted: &[u8]) -> Option<&'h [u8]> {
+    headers
+        .get_all(id::COOKIE)
+        .flat_map(|field| field.split(|b| *b == b';'))
+        .filter_map(|pair| cut(pair.trim_ascii_start(), b'='))
+        .find_map(|(name, value)| (name == wanted).then_some(unquoted(value)))
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

@@ -10,8 +10,9 @@ use dragoman_types::Faults;
 
 /// Where each hash leads.
 pub(crate) trait Spread: Send + Sync + Debug + 'static {
-    /// A place in [`Hosts::all`]; `None`: there are no hosts.
-    fn place(&self, hash: u64) -> Option<usize>;
+    /// A place in [`Hosts::all`], another for each number of hosts that were passed over; `None`: there
+    /// are no hosts.
+    fn place(&self, hash: u64, passed_over: u32) -> Option<usize>;
 
     fn gauges(&self) -> Vec<(&'static str, u64)>;
 }
@@ -33,7 +34,7 @@ struct Lookup<S>(Arc<S>);
 
 impl<S: Spread> Balancer for Lookup<S> {
     fn pick(&mut self, pick: &mut Pick<'_>) -> Option<usize> {
-        self.0.place(pick.hash.unwrap_or_else(|| (pick.random)()))
+        self.0.place(pick.hash.unwrap_or_else(|| (pick.random)()), pick.passed_over)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn counts(
         state
     };
     for _ in 0..times {
-        let mut pick = Pick { hash: None, random: &mut random, active: &active };
+        let mut pick = Pick { hash: None, passed_over: 0, random: &mut random, active: &active };
         if let Some(host) = balancer.pick(&mut pick) {
             got[host] += 1;
         }

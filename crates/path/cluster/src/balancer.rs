@@ -53,6 +53,8 @@ pub trait Balancer {
 pub struct Pick<'a> {
     /// Of what must come to the same host again; `None`: nothing must.
     pub hash: Option<u64>,
+    /// Hosts that were picked for the request and passed over.
+    pub passed_over: u32,
     /// A source of random bits.
     pub random: &'a mut dyn FnMut() -> u64,
     /// Requests in flight, all workers together, at the host with this place in [`Hosts::all`].

@@ -7,6 +7,7 @@ use dragoman_proxy_protocol::ProxyProtocol;
 use dragoman_types::headers::HeaderName;
 use dragoman_types::{Priority, RequestHead};
 
+use crate::hash::HashPolicy;
 use crate::retry::RetryPolicy;
 use crate::rewrite::{HostRewrite, PathRewrite};
 use dragoman_edits::Edits;
@@ -38,6 +39,8 @@ pub struct Forward {
     /// Bytes of the request's body that are kept for another attempt; `None`: as many as the connection's
     /// buffer holds.
     pub kept_body: Option<u64>,
+    /// What the host is chosen by, where the cluster's policy is by hash.
+    pub hash: Option<Box<HashPolicy>>,
 }
 
 /// What becomes of authority and path.

@@ -10,6 +10,7 @@ mod compile;
 mod condition;
 mod edit;
 mod forward;
+mod hash;
 mod host;
 mod index;
 mod path;
@@ -25,6 +26,7 @@ pub use dragoman_edits::Scratch;
 pub use forward::{
     Cluster, Forward, GrpcTimeout, MaxStreamDuration, Target, Upgrade, WeightedEntry,
 };
+pub use hash::{HashPolicy, Hashed};
 pub use retry::{Again, Retries, RetryPolicy, Trouble};
 pub use route::{Action, Route, VirtualHost};
 pub use table::{Asked, Certificate, ClusterUse, Found, RouteTable};

@@ -73,9 +73,8 @@ fn unsupported_options_of_a_route() {
 fn unsupported_options_of_an_action() {
     type Change = fn(&mut pb::RouteAction);
     #[allow(deprecated)]
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 6] = [
         (|a| a.metadata_match = Some(Default::default()), "metadata_match"),
-        (|a| a.hash_policy.push(Default::default()), "hash_policy"),
         (|a| a.request_mirror_policies.push(Default::default()), "request_mirror_policies"),
         (|a| a.rate_limits.push(Default::default()), "rate_limits"),
         (|a| a.hedge_policy = Some(Default::default()), "hedge_policy"),
@@ -92,6 +91,11 @@ fn unsupported_options_of_an_action() {
         "unsupported",
     );
     refused(&any_action(|a| a.cluster_specifier = None), &format!("{ROUTE}.route"), "missing");
+    refused(
+        &any_action(|a| a.hash_policy.push(Default::default())),
+        &format!("{ROUTE}.route.hash_policy[0]"),
+        "missing",
+    );
 }
 
 #[test]

@@ -140,10 +140,11 @@ impl Ring {
 }
 
 impl Spread for Ring {
-    fn place(&self, hash: u64) -> Option<usize> {
+    fn place(&self, hash: u64, passed_over: u32) -> Option<usize> {
         let next = self.points.partition_point(|(point, _)| *point < hash);
-        let point = self.points.get(next).or_else(|| self.points.first());
-        point.map(|(_, place)| *place as usize)
+        let first = if next == self.points.len() { 0 } else { next };
+        let at = (first + passed_over as usize).checked_rem(self.points.len())?;
+        Some(self.points[at].1 as usize)
     }
 
     fn gauges(&self) -> Vec<(&'static str, u64)> {
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(ring(&[1, 3], (1024, MAX_RING_SIZE)).of_one, (256, 768));
         let little = ring(&[1, 1, 1, 1], (1, 6));
         assert_eq!((little.size, little.of_one), (4, (1, 1)));
-        assert_eq!(ring(&[], (1024, 2048)).place(1), None);
+        assert_eq!(ring(&[], (1024, 2048)).place(1, 0), None);
     }
 
     #[test]
@@ -180,10 +181,11 @@ mod tests {
         let ring = ring(&[1, 1], (4, 4));
         let points: Vec<_> = ring.points.iter().map(|(at, place)| (*at, *place as usize)).collect();
         for (at, place) in &points {
-            assert_eq!(ring.place(*at), Some(*place));
+            assert_eq!(ring.place(*at, 0), Some(*place));
         }
-        assert_eq!(ring.place(points[0].0 + 1), Some(points[1].1));
-        assert_eq!(ring.place(u64::MAX), Some(points[0].1));
+        assert_eq!(ring.place(points[0].0 + 1, 0), Some(points[1].1));
+        assert_eq!(ring.place(u64::MAX, 0), Some(points[0].1));
+        assert_eq!(ring.place(u64::MAX, 5), Some(points[1].1));
     }
 
     #[test]

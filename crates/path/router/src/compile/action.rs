@@ -21,6 +21,7 @@ use crate::answer::{Direct, Redirect, RedirectPath};
 use crate::forward::{
     Choice, Forward, GrpcTimeout, MaxStreamDuration, Rewrite, Upgrade, Weighted, WeightedEntry,
 };
+use crate::hash::HashPolicy;
 use crate::rewrite::{HostRewrite, PathRewrite};
 use crate::substitution::Substitution;
 use dragoman_edits::{Mutations, Side};
@@ -44,6 +45,7 @@ pub(super) fn nowhere() -> Forward {
         upgrades: Box::default(),
         retry: None,
         kept_body: None,
+        hash: None,
     }
 }
 
@@ -82,6 +84,7 @@ pub(super) fn forward(
             .as_ref()
             .map(|policy| Arc::new(faults.field("retry_policy", |f| retry(policy, f)))),
         kept_body: None,
+        hash: HashPolicy::compile(&message.hash_policy, faults),
     }
 }
 
@@ -97,7 +100,6 @@ fn refuse_forward(message: &pb::RouteAction, faults: &mut Faults) {
             (!message.request_mirror_policies.is_empty(), "request_mirror_policies"),
             (!message.rate_limits.is_empty(), "rate_limits"),
             (message.include_vh_rate_limits.is_some(), "include_vh_rate_limits"),
-            (!message.hash_policy.is_empty(), "hash_policy"),
             (message.cors.is_some(), "cors"),
             (message.internal_redirect_policy.is_some(), "internal_redirect_policy"),
             (message.internal_redirect_action != 0, "internal_redirect_action"),

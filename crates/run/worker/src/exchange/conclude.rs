@@ -62,6 +62,9 @@ impl Exchange<'_> {
         self.info.response_code = Some(self.x.response.status);
         self.info.details = Some("via_upstream".into());
         self.manager.shared.config.join_response(&mut self.x.response, &mut self.x.hcm);
+        for cookie in self.cookies.drain(..) {
+            self.x.response.headers.append(id::SET_COOKIE, cookie.as_bytes());
+        }
         let status = self.x.response.status;
         match status >= 500 {
             true => leased.host.stats.rq_error.inc(),

@@ -26,13 +26,22 @@ impl Exchange<'_> {
     ) -> Result<Rc<WorkerHost>, Stop> {
         let worker = self.worker;
         let headers = &self.x.request.headers;
-        let pick = || cluster.pick(self.connection, Some(headers), None, &mut || worker.random());
-        let mut found = pick();
+        let mut hash = None;
+        if let Some(policy) = &forward.hash {
+            let (remote, local) = (&self.connection.remote, &self.connection.local);
+            let hashed = policy.hash(headers, remote, local);
+            (hash, self.cookies) = (hashed.hash, hashed.cookies);
+        }
+        let pick = |passed_over| {
+            let by = (hash, passed_over);
+            cluster.pick(self.connection, Some(headers), by, &mut || worker.random())
+        };
+        let mut found = pick(0);
         if let Some(attempts) = attempts {
             let mut looked = 0;
             while found.as_ref().is_some_and(|host| attempts.passes_over(host, looked)) {
-                found = pick();
                 looked += 1;
+                found = pick(looked);
             }
             found.iter().for_each(|host| attempts.tries(host));
         }

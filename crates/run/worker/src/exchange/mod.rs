@@ -104,6 +104,8 @@ pub(crate) struct Exchange<'a> {
     kept: Option<Box<Kept>>,
     /// The filters that saw the request, so they see its response.
     filtered: Option<&'a Chain>,
+    /// `set-cookie` fields that the response has besides the host's.
+    cookies: Vec<Box<str>>,
     /// The client asks for another protocol on this connection.
     wants_upgrade: bool,
     /// It may have it, if the host agrees.
@@ -160,6 +162,7 @@ impl<'a> Exchange<'a> {
             filtering: None,
             kept: None,
             filtered: None,
+            cookies: Vec::new(),
             wants_upgrade: false,
             upgraded: None,
             wire_before,

@@ -222,7 +222,7 @@ impl Proxied {
         }
         let random = &mut || worker.random();
         let hash = self.proxy.config().hash(&self.connection.remote);
-        let Some(host) = cluster.pick(&self.connection, None, hash, random) else {
+        let Some(host) = cluster.pick(&self.connection, None, (hash, 0), random) else {
             cluster.cells.stats.upstream_cx_none_healthy.inc();
             self.info.flags.insert(Flags::NO_HEALTHY_UPSTREAM);
             return Ok(Tried::Refused);

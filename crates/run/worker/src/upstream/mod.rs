@@ -153,13 +153,13 @@ impl WorkerCluster {
         protocol.map_or(Vec::new(), |of| of.header(&client.remote, &client.local, tlvs))
     }
 
-    /// The host that serves the next request. `request`: its headers, where it is HTTP's. `hash`: of what
-    /// must come to the same host again.
+    /// The host that serves the next request. `request`: its headers, where it is HTTP's. With the
+    /// hash of what must come to the same host again, and how many hosts were passed over.
     pub(crate) fn pick(
         &self,
         connection: &Connection,
         request: Option<&Headers>,
-        hash: Option<u64>,
+        (hash, passed_over): (Option<u64>, u32),
         random: &mut dyn FnMut() -> u64,
     ) -> Option<Rc<WorkerHost>> {
         if let Some(passing) = &self.passing {
@@ -169,7 +169,12 @@ impl WorkerCluster {
             self.cells.stats.lb_healthy_panic.inc();
         }
         let active = |place: usize| self.hosts[place].active_requests();
-        let place = self.balancer.borrow_mut().pick(&mut Pick { hash, random, active: &active })?;
+        let place = self.balancer.borrow_mut().pick(&mut Pick {
+            hash,
+            passed_over,
+            random,
+            active: &active,
+        })?;
         self.hosts.get(place).cloned()
     }
 }
