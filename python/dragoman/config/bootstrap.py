@@ -4,7 +4,7 @@ Every step goes on after a fault as far as it makes sense, so one run tells ever
 that can't be read, or a field that can't be, hides what would be said about it later.
 """
 
-from dragoman.config import check_retries, check_tls, checks, deprecations, support
+from dragoman.config import check_hashing, check_retries, check_tls, checks, deprecations, support
 from dragoman.config.check_context import Context
 from dragoman.config.diagnostics import ERROR, WARNING, Diagnostic, Position
 from dragoman.config.loaded import Loaded
@@ -52,6 +52,7 @@ def _context(bootstrap: Message) -> Context:
     return Context(
         frozenset(cluster.name for cluster in static.clusters),
         secrets={secret.name: secret for secret in static.secrets},
+        hashing=frozenset(c.name for c in static.clusters if check_hashing.is_by_hash(c)),
     )
 
 
@@ -84,7 +85,7 @@ def _faults(known: Types, step: Step, rules: Rules, context: Context) -> list[tu
     old = [(WARNING, fault) for fault in deprecations.faults(step, known)]
     weak = [
         (WARNING, fault)
-        for check in (check_tls, check_retries)
+        for check in (check_tls, check_retries, check_hashing)
         for fault in check.warnings(step, context)
     ]
     return broken + crossed + unsupported + old + weak

@@ -18,3 +18,5 @@ class Context(NamedTuple):
     secrets: Mapping[str, Message] = MappingProxyType({})
     #: the message was fetched: its files are looked at again and again
     is_fetched: bool = False
+    #: names of the clusters that choose hosts by hash
+    hashing: frozenset[str] = frozenset()

@@ -63,6 +63,7 @@ CODES: dict[str, tuple[str, str]] = {
         "A field of a retry policy needs a condition that isn't there.",
     ),
     "DG0514": ("attempt-limit-unused", "An attempt may last as long as the whole request."),
+    "DG0515": ("hash-unused", "What is hashed chooses no host."),
     "DG0601": ("refused-by-engine", "The engine refused the resource."),
 }
 

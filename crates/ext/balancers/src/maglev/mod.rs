@@ -44,11 +44,13 @@ pub const REGISTRATION: Registration = Registration {
 
 fn table_size(value: Option<&UInt64Value>, faults: &mut Faults) -> Option<u64> {
     let size = value.map_or(TABLE_SIZE, |value| value.value);
-    let prime = |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let prime = |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     if size <= MAX_TABLE_SIZE && prime(size) {
         return Some(size);
     }
-    let why = format!("{size} is not a prime number of at most {MAX_TABLE_SIZE}");
+    let near = (size.min(MAX_TABLE_SIZE)..=MAX_TABLE_SIZE).find(|n| prime(*n));
+    let near = near.unwrap_or(MAX_TABLE_SIZE);
+    let why = format!("{size} is not a prime number of at most {MAX_TABLE_SIZE}; {near} is");
     faults.add_at("table_size", "out-of-range", why);
     None
 }
