@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use dragoman_format::LogType;
-use dragoman_types::{Facts, Flags, Headers, LocalReply, Version, id};
+use dragoman_types::{Facts, Flags, Headers, LocalReply, Moment, Version, id};
 
 use super::filters::framing_of;
 use super::{Active, Exchange};
@@ -44,12 +44,17 @@ impl Exchange<'_> {
         }
     }
 
-    /// Milliseconds between the request's end and the response's head; `None` for an answer that
-    /// came before the request's end.
+    /// Milliseconds between the request's end and the response's head, over all attempts; `None` for an
+    /// answer that came before the request's end.
     pub(super) fn upstream_service_time(&self) -> Option<u64> {
         let phases = &self.info.phases;
         let (sent, answered) = (phases.upstream_request_end?, phases.upstream_response_begin?);
-        Some(answered.millis_since(sent))
+        Some(answered.millis_since(self.waited_since().unwrap_or(sent)))
+    }
+
+    /// The client waits since then for more than the present attempt.
+    fn waited_since(&self) -> Option<Moment> {
+        self.info.phases.request_end.filter(|_| self.info.attempts > 1)
     }
 
     /// The host's head is here.
@@ -95,7 +100,7 @@ impl Exchange<'_> {
         self.info.phases.response_end = Some(now);
         if let Some(began) = self.info.phases.upstream_request_begin {
             let us = now.nanos_since(began) / 1000;
-            let ms = us / 1000;
+            let ms = self.waited_since().map_or(us / 1000, |since| now.millis_since(since));
             if let Some(cluster) = self.charged() {
                 cluster.cells.responses.upstream_rq_time.record(ms);
                 let internal = self.x.request.headers.get(id::X_ENVOY_INTERNAL) == Some(b"true");

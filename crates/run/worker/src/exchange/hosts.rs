@@ -130,6 +130,7 @@ impl Exchange<'_> {
         failure: &Failure,
     ) -> Result<Leased, Failure> {
         dead.fate = failure.fate();
+        self.patience.attempt_over();
         let (priority, host) = (dead.priority, dead.host.clone());
         let leased = match dead.into_place() {
             Some(host) => {

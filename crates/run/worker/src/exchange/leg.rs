@@ -221,6 +221,8 @@ impl Exchange<'_> {
     ) -> Poll<Result<(), PumpError>> {
         let (server, finished) = (&mut self.server, &mut self.request_finished);
         let moved = &mut self.info.bytes_received;
+        // What is sent again moves too, though the client sent nothing.
+        let mut again = 0;
         match (&mut self.filtering, &mut self.kept) {
             (None, None) => pump(server, client, moved, finished, cx),
             (Some(filtering), None) => {
@@ -229,14 +231,16 @@ impl Exchange<'_> {
                 pumped
             }
             (None, Some(kept)) => {
-                let pumped = pump(&mut kept.replay(server), client, &mut 0, finished, cx);
+                let pumped = pump(&mut kept.replay(server), client, &mut again, finished, cx);
                 *moved = kept.taken;
+                self.patience.moved_some(again, self.worker.clock.now());
                 pumped
             }
             (Some(filtering), Some(kept)) => {
                 let mut source = filtering.request(server);
-                let pumped = pump(&mut kept.replay(&mut source), client, &mut 0, finished, cx);
+                let pumped = pump(&mut kept.replay(&mut source), client, &mut again, finished, cx);
                 *moved = filtering.request.taken;
+                self.patience.moved_some(again, self.worker.clock.now());
                 pumped
             }
         }

@@ -122,6 +122,13 @@ impl Patience {
         self.active = now;
     }
 
+    /// As [`Patience::moved`], if it was any.
+    pub(crate) fn moved_some(&mut self, bytes: u64, now: Moment) {
+        if bytes > 0 {
+            self.moved(now);
+        }
+    }
+
     pub(crate) fn request_ended(&mut self, now: Moment) {
         self.request_end = Some(now);
         self.active = now;
