@@ -2,6 +2,8 @@
 
 use twox_hash::XxHash64;
 
+use crate::address::Address;
+
 /// xxHash64 without a seed.
 pub fn hash_of(bytes: &[u8]) -> u64 {
     hash_with(0, bytes)
@@ -10,6 +12,14 @@ pub fn hash_of(bytes: &[u8]) -> u64 {
 /// xxHash64 with `seed`.
 pub fn hash_with(seed: u64, bytes: &[u8]) -> u64 {
     XxHash64::oneshot(seed, bytes)
+}
+
+/// Of a client's address without its port; `None`: it has no IP address.
+pub fn hash_of_client(remote: &Address) -> Option<u64> {
+    match remote {
+        Address::Ip(address) => Some(hash_of(address.ip().to_string().as_bytes())),
+        Address::Pipe(_) => None,
+    }
 }
 
 #[cfg(test)]

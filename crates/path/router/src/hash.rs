@@ -1,6 +1,7 @@
 //! `RouteAction.hash_policy`: what of a request leads it to the same host again, where its cluster's policy
 //! is by hash.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use dragoman_matcher::{cookie_value, query_value};
 use dragoman_proto::duration;
 use dragoman_proto::pb::envoy::config::route::v3::route_action as pb;
 use dragoman_types::headers::HeaderName;
-use dragoman_types::{Address, Faults, Headers, hash_of, hash_with, id};
+use dragoman_types::{Address, Faults, Headers, hash_of, hash_of_client, hash_with, id};
 use pb::hash_policy::PolicySpecifier;
 
 use crate::path::query_of;
@@ -123,10 +124,7 @@ impl Of {
                 }
                 Some(value) => Some(hash_of(value)),
             },
-            Of::Source => match remote {
-                Address::Ip(address) => Some(hash_of(address.ip().to_string().as_bytes())),
-                Address::Pipe(_) => None,
-            },
+            Of::Source => hash_of_client(remote),
             Of::Query(name) => {
                 let query = query_of(headers.get(id::PATH).unwrap_or_default());
                 query_value(query, name).map(hash_of)
@@ -137,17 +135,18 @@ impl Of {
 
 /// Of all values that a header has, whatever their order.
 fn of_header(headers: &Headers, name: &HeaderName, rewrite: Option<&Substitution>) -> Option<u64> {
-    let rewritten = |value: &[u8]| match rewrite {
+    let rewritten = |value| match rewrite {
         Some(rewrite) => {
             let mut out = Vec::new();
             rewrite.replace_all(value, &mut out);
-            out
+            Cow::Owned(out)
         }
-        None => value.to_vec(),
+        None => Cow::Borrowed(value),
     };
-    let mut values: Vec<Vec<u8>> = headers.get_all(name).map(rewritten).collect();
+    let mut values: Vec<Cow<'_, [u8]>> = headers.get_all(name).map(rewritten).collect();
     values.sort();
-    let chain = |seed: Option<u64>, value: &Vec<u8>| Some(hash_with(seed.unwrap_or(0), value));
+    let chain =
+        |seed: Option<u64>, value: &Cow<'_, [u8]>| Some(hash_with(seed.unwrap_or(0), value));
     values.iter().fold(None, chain)
 }
 

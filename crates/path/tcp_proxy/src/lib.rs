@@ -11,7 +11,7 @@ use dragoman_proto::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
 };
 use dragoman_proto::pb::envoy::r#type::v3::hash_policy::PolicySpecifier;
 use dragoman_proto::{back_off, bool_or, duration, u32_or};
-use dragoman_types::{Address, BackOff, Faults, hash_of, random_part};
+use dragoman_types::{Address, BackOff, Faults, hash_of_client, random_part};
 pub use tlvs::Tlvs;
 pub use tunnel::Tunnel;
 
@@ -120,12 +120,7 @@ impl Config {
 
     /// By what the host of a client at `remote` is chosen; `None`: any host serves.
     pub fn hash(&self, remote: &Address) -> Option<u64> {
-        match remote {
-            Address::Ip(address) if self.by_source => {
-                Some(hash_of(address.ip().to_string().as_bytes()))
-            }
-            _ => None,
-        }
+        if self.by_source { hash_of_client(remote) } else { None }
     }
 
     /// The cluster of one connection; `random` is evenly spread over all values.
@@ -259,7 +254,7 @@ mod tests {
         let message = TcpProxy { hash_policy: vec![source_ip], ..alone() };
         let config = Config::compile(&message, &mut Faults::new()).unwrap();
         let at = |ip, port| config.hash(&Address::Ip((ip, port).into()));
-        assert_eq!(at([127, 0, 0, 1], 1), Some(hash_of(b"127.0.0.1")));
+        assert_eq!(at([127, 0, 0, 1], 1), Some(dragoman_types::hash_of(b"127.0.0.1")));
         assert_eq!(at([127, 0, 0, 1], 2), at([127, 0, 0, 1], 1));
         assert_eq!(config.hash(&Address::Pipe("/socket".into())), None);
         let none = Config::compile(&alone(), &mut Faults::new()).unwrap();
