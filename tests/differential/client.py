@@ -46,6 +46,8 @@ class Connection:
         self.tls = ""
         #: what another client printed: heads and bodies
         self.told: bytes | None = None
+        #: it speaks HTTP/2, frame by frame
+        self.http2 = False
         self._changed = asyncio.Event()
         self._reader: asyncio.StreamReader | TlsStream | None = None
         self._writer: asyncio.StreamWriter | TlsStream | None = None

@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from . import http2
 from .client import Connection
 from .content import CaseError, to_bytes
 from .origin import Answer, Origin
@@ -20,7 +21,7 @@ from .tls import check_tls
 Step = dict[str, Any]
 VERBS = (
     "get", "request", "send", "receive", "prepare", "half_close", "close", "reset", "pause_ms",
-    "wait", "origin_does", "connect", "admin", "listen", "curl",
+    "wait", "origin_does", "connect", "admin", "listen", "curl", "frames",
 )  # fmt: skip
 DETAILS = {
     "client", "answer", "answer_at_head", "answer_on_connect", "origin", "expect", "responses",
@@ -158,6 +159,22 @@ class Player:
         words = [str(word).replace("{url}", url) for word in step["curl"]]
         await connection.curl(["-sS", "-i", "--max-time", "5", *words])
 
+    async def _frames(self, step: Step) -> None:
+        """Frames of HTTP/2; until every stream that they name, or the connection, has ended."""
+        name = step.get("client", "c1")
+        known = name in self.connections
+        connection = await self._connection(name, {**step, "raw": False})
+        self._answer(step)
+        try:
+            data = b"".join(http2.write(one, to_bytes) for one in step["frames"])
+        except ValueError as error:
+            raise CaseError(str(error)) from error
+        if not known:
+            data = http2.PREFACE + http2.frame(http2.KINDS["SETTINGS"]) + data
+        connection.http2 = True
+        await connection.send(data)
+        await self._expect(connection, step.get("expect", {"streams": http2.named(data)}), step)
+
     async def _expect(self, connection: Connection, what: Any, step: Step) -> None:
         if what == "nothing":
             return
@@ -171,11 +188,17 @@ class Player:
         elif isinstance(what, dict) and "text" in what:
             text = to_bytes({"raw": what["text"]})
             await connection.wait(lambda: text in connection.received, f"{what['text']!r}")
+        elif isinstance(what, dict) and "streams" in what:
+            wanted = set(what["streams"])
+            await connection.wait(
+                lambda: connection.ended or wanted <= http2.ended(bytes(connection.received)),
+                f"the end of streams {sorted(wanted)}",
+            )
         elif isinstance(what, dict) and "bytes" in what:
             size = what["bytes"]
             await connection.wait(lambda: len(connection.received) >= size, f"{size} bytes")
         else:
-            known = "response, close, reset, nothing, {text: ...} or {bytes: ...}"
+            known = "response, close, reset, nothing, {text: …}, {bytes: …} or {streams: …}"
             raise CaseError(f"cannot expect {what!r}: {known}")
 
     async def _connect(self, step: Step) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from . import grpc
+from . import grpc, http2
 from .client import Connection, request_methods
 from .framing import Incomplete, Kind, Message, parse, parse_fields, read_chunked, split_lines
 from .hello import shown_in_clear
@@ -140,6 +140,22 @@ def show_told(told: bytes, masks: Normaliser, seen: Observation) -> list[str]:
     return [*map(_cut, lines), f"  the rest: {show_bytes(told, masks)}"]
 
 
+def show_http2(received: bytes, masks: Normaliser, seen: Observation) -> list[str]:
+    """What each stream got, and how the connection was told to end."""
+    told, lines = http2.read(received), []
+    for number, stream in sorted(told.streams.items()):
+        lines.append(f"  stream {number}: {stream.ended or 'open'}")
+        for head in stream.heads:
+            status = dict(head).get(":status", "")
+            if status:
+                seen.statuses.append(int(status))
+            lines += [f"    {line}" for line in masks.headers(head)]
+        if stream.body:
+            lines.append(f"    body: {show_bytes(stream.body, masks)}")
+    lines += [f"  {text}" for text in (told.goaway, told.broken) if text]
+    return [_cut(line) for line in lines]
+
+
 def show_client(connection: Connection, masks: Normaliser, seen: Observation) -> str:
     """One client connection: what it received and how it ended."""
     if connection.told is not None:
@@ -149,7 +165,7 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
     received = bytes(connection.received)
     messages, rest = (
         ([], received)
-        if connection.raw
+        if connection.raw or connection.http2
         else split_messages(received, "response", methods, connection.ended)
     )
     lines = [f"=== client connection {connection.name}"]
@@ -160,7 +176,9 @@ def show_client(connection: Connection, masks: Normaliser, seen: Observation) ->
         lines += show_message(message, masks)
         names = [name for name, _ in message.headers]
         seen.header_orders.setdefault(f"client {message.status}", names)
-    if rest:
+    if connection.http2:
+        lines += show_http2(rest, masks, seen)
+    elif rest:
         lines += show_raw(rest, masks) if connection.raw else show_rest(rest, masks)
     lines += [f"  note: {note}" for note in connection.notes]
     end = shown_end(connection)

@@ -107,7 +107,7 @@ stats_struct! {
 }
 
 stats_struct! {
-    /// `http2.`
+    /// `http2.` of clients' connections, `cluster.<name>.http2.` of hosts'.
     pub struct Http2Stats {
         counters:
             dropped_headers_with_underscores, goaway_sent, header_overflow, headers_cb_no_stream,
@@ -167,8 +167,7 @@ stats_struct! {
             http1_dropped = "http1.dropped_headers_with_underscores",
             http1_metadata = "http1.metadata_not_supported_error",
             http1_rejected = "http1.requests_rejected_with_underscores_in_headers",
-            http1_flood = "http1.response_flood",
-            http2_keepalive_timeout = "http2.keepalive_timeout";
+            http1_flood = "http1.response_flood";
         gauges:
             lb_subsets_active, upstream_cx_active, upstream_cx_rx_bytes_buffered,
             upstream_cx_tx_bytes_buffered, upstream_rq_active, upstream_rq_pending_active;

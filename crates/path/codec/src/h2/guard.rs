@@ -153,7 +153,7 @@ mod tests {
     const NOW: Moment = Moment::START;
 
     fn head(kind: u8, length: u32, flags: u8, stream: u32) -> FrameHead {
-        FrameHead { length, kind, flags, stream }
+        FrameHead { length, kind, flags, stream, code: 0 }
     }
 
     /// Sends `head` until it is too much; how often it was let through.

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use dragoman_types::{HeaderId, Headers, RequestHead, ResponseHead, Version, id};
 use h2::ext::Protocol;
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response,
 };
@@ -17,6 +18,8 @@ pub enum BadHead {
     TooManyFields,
     /// A field that the other protocol can't say.
     Unsayable,
+    /// What no message may have (RFC 9113 section 8.1.1), and `h2` lets through.
+    Malformed,
 }
 
 /// The interned names as HTTP/2 has them: cloning one allocates nothing.
@@ -37,7 +40,7 @@ fn name_of(id: HeaderId, name: &[u8]) -> Option<HeaderName> {
 /// upgrades knows one form.
 ///
 /// # Errors
-/// [`BadHead::TooManyFields`].
+/// [`BadHead::TooManyFields`], [`BadHead::Malformed`].
 pub fn request_head(
     parts: &request::Parts,
     protocol: Option<&[u8]>,
@@ -57,19 +60,32 @@ pub fn request_head(
         headers.append(id::SCHEME, scheme.as_bytes());
     }
     if let Some(path) = parts.uri.path_and_query() {
-        headers.append(id::PATH, path.as_str().as_bytes());
+        let path = path.as_str().as_bytes();
+        // `*` is asked for by OPTIONS alone (RFC 9110 section 7.1).
+        if !path.starts_with(b"/") && !(path == b"*" && parts.method == Method::OPTIONS) {
+            return Err(BadHead::Malformed);
+        }
+        headers.append(id::PATH, path);
     }
     if let Some(authority) = parts.uri.authority() {
-        headers.append(id::AUTHORITY, authority.as_str().as_bytes());
+        let authority = authority.as_str().as_bytes();
+        // RFC 9113 section 8.3.1: no user's name belongs in it.
+        if authority.contains(&b'@') {
+            return Err(BadHead::Malformed);
+        }
+        headers.append(id::AUTHORITY, authority);
     }
     if let Some(protocol) = protocol {
         headers.append(id::CONNECTION, b"upgrade");
         headers.append(id::UPGRADE, protocol);
     }
-    take_fields(&parts.headers, headers);
+    if parts.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(BadHead::Malformed);
+    }
+    take_fields(&parts.headers, headers)?;
     Ok(Request {
         consumed: 0,
-        framing: framing(&parts.headers, end),
+        framing: framing(&parts.headers, end)?,
         keep_alive: true,
         expect_continue: headers.get(id::EXPECT).is_some_and(is_continue),
         upgrade: false,
@@ -80,7 +96,7 @@ pub fn request_head(
 /// Takes a response's head in (`head` is cleared first). `end`: no body follows.
 ///
 /// # Errors
-/// [`BadHead::TooManyFields`].
+/// [`BadHead::TooManyFields`], [`BadHead::Malformed`].
 pub fn response_head(
     parts: &response::Parts,
     end: bool,
@@ -93,10 +109,10 @@ pub fn response_head(
     if parts.headers.len() > limits.fields {
         return Err(BadHead::TooManyFields);
     }
-    take_fields(&parts.headers, &mut head.headers);
+    take_fields(&parts.headers, &mut head.headers)?;
     Ok(Response {
         consumed: 0,
-        framing: framing(&parts.headers, end),
+        framing: framing(&parts.headers, end)?,
         keep_alive: true,
         interim: parts.status.is_informational(),
         field_bytes: head.headers.byte_size(),
@@ -107,27 +123,53 @@ fn is_continue(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"100-continue")
 }
 
-/// The codec has compared lengths that contradict each other, and holds the body to this one.
-fn framing(fields: &HeaderMap, end: bool) -> Framing {
-    let length = fields.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    match length.and_then(|digits| digits.parse().ok()) {
+/// `h2` holds the body to the first length that there is, if it is a number; there may be one alone.
+fn framing(fields: &HeaderMap, end: bool) -> Result<Framing, BadHead> {
+    let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
+    let length = match (lengths.next(), lengths.next()) {
+        (Some(length), None) => Some(number(length.as_bytes()).ok_or(BadHead::Malformed)?),
+        (Some(_), Some(_)) => return Err(BadHead::Malformed),
+        (None, _) => None,
+    };
+    Ok(match length {
         _ if end => Framing::None,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
-    }
+    })
 }
 
-/// Takes fields in: trailers, or what of a head isn't a pseudo-header.
-pub fn take_fields(fields: &HeaderMap, headers: &mut Headers) {
+/// Digits alone: `parse` would take a sign too.
+fn number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+}
+
+/// Takes trailers in.
+///
+/// # Errors
+/// [`BadHead::Malformed`]: fields that only a head may have.
+pub fn trailers(fields: &HeaderMap) -> Result<Headers, BadHead> {
+    if fields.contains_key(header::CONTENT_LENGTH) {
+        return Err(BadHead::Malformed);
+    }
+    let mut headers = Headers::new();
+    take_fields(fields, &mut headers)?;
+    Ok(headers)
+}
+
+fn take_fields(fields: &HeaderMap, headers: &mut Headers) -> Result<(), BadHead> {
     for (name, value) in fields {
         match *name {
             // A cookie may come in crumbs, for compression's sake (RFC 9113 section 8.2.3).
             header::COOKIE => headers.join(id::COOKIE, b"; ", value.as_bytes()),
             header::HOST if headers.contains(id::AUTHORITY) => {}
             header::HOST => headers.append(id::AUTHORITY, value.as_bytes()),
+            // The one character that a name of the `http` crate may have and a token may not.
+            _ if name.as_str().contains('"') => return Err(BadHead::Malformed),
             _ => headers.push(name.as_str().as_bytes(), value.as_bytes()),
         }
     }
+    Ok(())
 }
 
 /// Fields as `h2` takes them. What concerns an HTTP/1 connection has no place in it.
@@ -135,16 +177,15 @@ pub fn take_fields(fields: &HeaderMap, headers: &mut Headers) {
 /// # Errors
 /// [`BadHead::Unsayable`].
 pub fn fields(headers: &Headers) -> Result<HeaderMap, BadHead> {
+    let said = || headers.iter().filter(|(id, ..)| !id.is_pseudo() && !is_connection_specific(*id));
     let mut map = HeaderMap::with_capacity(headers.len());
     // One allocation for all values.
-    let mut values = BytesMut::with_capacity(headers.byte_size() as usize);
-    for (id, name, value) in headers.iter() {
-        if id.is_pseudo() || is_connection_specific(id) {
-            continue;
-        }
-        values.extend_from_slice(value);
+    let mut values = Vec::with_capacity(headers.byte_size() as usize);
+    said().for_each(|(_, _, value)| values.extend_from_slice(value));
+    let mut values = Bytes::from(values);
+    for (id, name, value) in said() {
         let name = name_of(id, name).ok_or(BadHead::Unsayable)?;
-        let value = HeaderValue::from_maybe_shared(values.split().freeze());
+        let value = HeaderValue::from_maybe_shared(values.split_to(value.len()));
         let mut value = value.map_err(|_| BadHead::Unsayable)?;
         value.set_sensitive(is_volatile(id));
         map.append(name, value);
@@ -212,19 +253,8 @@ pub fn request(
     protocol: Option<&[u8]>,
     scheme: &[u8],
 ) -> Result<http::Request<()>, BadHead> {
-    let bad = |_| BadHead::Unsayable;
-    let mut uri = Uri::builder();
-    let connect = head.method() == b"CONNECT";
-    if !head.authority().is_empty() {
-        uri = uri.authority(head.authority());
-    }
-    if !connect {
-        let path = head.path();
-        uri = uri.path_and_query(if path.is_empty() { b"/" } else { path });
-        uri = uri.scheme(head.headers.get(id::SCHEME).unwrap_or(scheme));
-    }
     let mut request = http::Request::new(());
-    *request.uri_mut() = uri.build().map_err(|_| BadHead::Unsayable)?;
+    *request.uri_mut() = target(head, scheme).ok_or(BadHead::Unsayable)?;
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = fields(&head.headers)?;
     match protocol {
@@ -233,10 +263,44 @@ pub fn request(
                 Method::from_bytes(head.method()).map_err(|_| BadHead::Unsayable)?;
         }
         Some(protocol) => {
-            let protocol = std::str::from_utf8(protocol).map_err(bad)?;
+            let protocol = std::str::from_utf8(protocol).map_err(|_| BadHead::Unsayable)?;
             *request.method_mut() = Method::CONNECT;
             request.extensions_mut().insert(Protocol::from(protocol));
         }
     }
     Ok(request)
+}
+
+/// `None`: the `http` crate's `Uri` can't hold it.
+fn target(head: &RequestHead, scheme: &[u8]) -> Option<Uri> {
+    let mut target = uri::Parts::default();
+    if !head.authority().is_empty() {
+        target.authority = Some(Authority::try_from(head.authority()).ok()?);
+    }
+    if head.method() != b"CONNECT" {
+        let path = if head.path().is_empty() { b"/" } else { head.path() };
+        let said = PathAndQuery::try_from(path);
+        target.path_and_query = Some(said.or_else(|_| PathAndQuery::try_from(escaped(path))).ok()?);
+        target.scheme = Some(match head.headers.get(id::SCHEME).unwrap_or(scheme) {
+            b"http" => Scheme::HTTP,
+            b"https" => Scheme::HTTPS,
+            other => Scheme::try_from(other).ok()?,
+        });
+    }
+    Uri::from_parts(target).ok()
+}
+
+/// A path with what no URI may hold in its escaped form (RFC 3986 section 2), as a browser would send it.
+/// HTTP/1 peers send such bytes as they are, and their hosts take them.
+fn escaped(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len() + 16);
+    for &byte in path {
+        match byte {
+            b'"' | b'<' | b'>' | b'`' | 0..=b' ' | 0x7f.. => {
+                out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+            }
+            _ => out.push(byte),
+        }
+    }
+    out
 }

@@ -86,8 +86,11 @@ impl Exchange<'_> {
             Failure::Upstream(StreamError::Protocol(error)) => {
                 replies::upstream_protocol(error.text())
             }
-            Failure::Upstream(StreamError::Http2 | StreamError::Unsayable) => {
+            Failure::Upstream(StreamError::Http2) => {
                 replies::upstream_protocol("HTTP/2 doesn't allow what the host sent")
+            }
+            Failure::Upstream(StreamError::Unsayable) => {
+                replies::upstream_protocol("HTTP/2 can't carry the request's head")
             }
             Failure::Upstream(StreamError::Broken(broken)) => LocalReply::new(502, broken.0),
             Failure::Upstream(StreamError::Refused) => replies::reset_by_host("refused stream"),

@@ -27,7 +27,7 @@ use dragoman_filter::{Chain, Hold};
 use dragoman_http_connection_manager::Arrival;
 use dragoman_net::Deadline;
 use dragoman_router::{Forward, Route};
-use dragoman_types::{Connection, Facts, LocalReply, Moment, Priority, StreamInfo};
+use dragoman_types::{Connection, Facts, Flags, LocalReply, Moment, Priority, StreamInfo};
 
 use crate::connect::take;
 use crate::context::{Scratch, Worker, WorkerRoutes};
@@ -198,6 +198,14 @@ impl<'a> Exchange<'a> {
     pub(crate) async fn refuse(&mut self, reply: LocalReply) {
         self.begin();
         self.reply(reply.close()).await;
+        self.conclude();
+    }
+
+    /// A request that gets no answer: its peer broke the protocol, and its stream is reset.
+    pub(crate) fn break_off(&mut self, details: &'static str) {
+        self.begin();
+        self.info.flags.insert(Flags::DOWNSTREAM_PROTOCOL_ERROR);
+        self.info.details = Some(details.into());
         self.conclude();
     }
 

@@ -52,6 +52,7 @@ pub(crate) struct Channel {
     waker: RefCell<Option<Waker>>,
     watch: Rc<Watch>,
     host: Weak<WorkerHost>,
+    cells: Rc<ClusterCells>,
     priority: Priority,
 }
 
@@ -99,6 +100,7 @@ impl Channel {
             waker: RefCell::new(None),
             watch: watch.clone(),
             host: Rc::downgrade(host),
+            cells: host.cluster.clone(),
             priority,
         });
         let known = Rc::downgrade(&channel);
@@ -131,6 +133,7 @@ impl Channel {
             }
         }
         self.active.set(self.active.get() + 1);
+        self.cells.http2.streams_active.inc();
         Some(Share(self.clone()))
     }
 
@@ -191,6 +194,7 @@ impl Driver {
             let ended = self.poll(cx);
             self.cells.stats.upstream_cx_rx_bytes_total.add(self.watch.bytes_in.take());
             self.cells.stats.upstream_cx_tx_bytes_total.add(self.watch.bytes_out.take());
+            self.watch.count(&self.cells.http2);
             ended
         })
         .await;
@@ -229,7 +233,7 @@ impl Driver {
             *channel.waker.borrow_mut() = Some(cx.waker().clone());
         }
         ready!(asking.poll(cx));
-        self.cells.stats.http2_keepalive_timeout.inc();
+        self.cells.http2.keepalive_timeout.inc();
         Poll::Ready(Ended::ByUs)
     }
 }
@@ -252,6 +256,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         let channel = &self.0;
         channel.active.set(channel.active.get() - 1);
+        channel.cells.http2.streams_active.dec();
         channel.last_used.set(channel.watch.now());
         if let Some(host) = channel.host.upgrade() {
             if channel.is_closing() {
@@ -356,7 +361,7 @@ impl ClientStream {
             let taken = head::response_head(&parts, true, &limits, head);
             return Poll::Ready(match taken {
                 Ok(_) => Ok(Head::Interim),
-                Err(_) => Err(StreamError::Unsayable),
+                Err(_) => Err(StreamError::Http2),
             });
         }
         let found = ready!(Pin::new(response).poll(cx)).map_err(StreamError::of_h2)?;
@@ -373,7 +378,7 @@ impl ClientStream {
                 self.received_field_bytes = found.field_bytes;
                 Ok(Head::Final(found))
             }
-            Err(_) => Err(StreamError::Unsayable),
+            Err(_) => Err(StreamError::Http2),
         })
     }
 
@@ -398,6 +403,9 @@ impl ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
+        if self.trailers().is_some() {
+            self.channel().cells.http2.trailers.inc();
+        }
         if self.response.is_some()
             && !self.is_complete()
             && let Some(sender) = &mut self.sender

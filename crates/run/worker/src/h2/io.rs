@@ -14,6 +14,7 @@ use dragoman_types::Moment;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::context::Worker;
+use crate::stats::Http2Stats;
 
 /// What a connection's task wants to know of its bytes.
 pub(crate) struct Watch {
@@ -26,11 +27,14 @@ pub(crate) struct Watch {
     pub(crate) bytes_out: Cell<u64>,
     /// Those (in, out) that statistics have counted already.
     counted: Cell<(u64, u64)>,
-    /// RST_STREAM and GOAWAY frames.
-    pub(crate) resets_in: Cell<u64>,
-    pub(crate) resets_out: Cell<u64>,
+    /// RST_STREAM and GOAWAY frames; of those, the streams that the peer refused, and those whose messages
+    /// broke the protocol.
+    resets_in: Cell<u64>,
+    refused_in: Cell<u64>,
+    resets_out: Cell<u64>,
+    malformed_out: Cell<u64>,
     pub(crate) goaways_in: Cell<u64>,
-    pub(crate) goaways_out: Cell<u64>,
+    goaways_out: Cell<u64>,
     pub(crate) eof: Cell<bool>,
     /// Since when the fields have been coming that aren't whole yet.
     pub(crate) fields_since: Cell<Option<Moment>>,
@@ -59,7 +63,9 @@ impl Watch {
             bytes_out: Cell::new(0),
             counted: Cell::default(),
             resets_in: Cell::new(0),
+            refused_in: Cell::new(0),
             resets_out: Cell::new(0),
+            malformed_out: Cell::new(0),
             goaways_in: Cell::new(0),
             goaways_out: Cell::new(0),
             eof: Cell::new(false),
@@ -91,6 +97,15 @@ impl Watch {
         (read + self.bytes_in.get(), written + self.bytes_out.get())
     }
 
+    /// Counts the frames since the last call.
+    pub(crate) fn count(&self, stats: &Http2Stats) {
+        stats.rx_reset.add(self.resets_in.take());
+        stats.stream_refused_errors.add(self.refused_in.take());
+        stats.tx_reset.add(self.resets_out.take());
+        stats.rx_messaging_error.add(self.malformed_out.take());
+        stats.goaway_sent.add(self.goaways_out.take());
+    }
+
     fn received(&self, mut bytes: &[u8]) -> io::Result<()> {
         add(&self.bytes_in, bytes.len() as u64);
         self.eof.set(self.eof.get() || bytes.is_empty());
@@ -98,7 +113,10 @@ impl Watch {
         let (mut heads, mut guard) = (self.incoming.borrow_mut(), self.guard.borrow_mut());
         while let Some(head) = heads.next(&mut bytes) {
             match head.kind {
-                frames::RST_STREAM => add(&self.resets_in, 1),
+                frames::RST_STREAM => {
+                    add(&self.resets_in, 1);
+                    add(&self.refused_in, u64::from(head.code == frames::REFUSED_STREAM));
+                }
                 frames::GOAWAY => add(&self.goaways_in, 1),
                 _ => {}
             }
@@ -118,7 +136,10 @@ impl Watch {
         let (mut heads, mut guard) = (self.outgoing.borrow_mut(), self.guard.borrow_mut());
         while let Some(head) = heads.next(&mut bytes) {
             match head.kind {
-                frames::RST_STREAM => add(&self.resets_out, 1),
+                frames::RST_STREAM => {
+                    add(&self.resets_out, 1);
+                    add(&self.malformed_out, u64::from(head.code == frames::PROTOCOL_ERROR));
+                }
                 frames::GOAWAY => add(&self.goaways_out, 1),
                 _ => {}
             }

@@ -11,7 +11,7 @@ use dragoman_codec::h2::head::BadHead;
 use dragoman_codec::h2::{Flood, Guard, GuardLimits, head};
 use dragoman_codec::{Limits, Request};
 use dragoman_net::Deadline;
-use dragoman_types::{Connection, LocalReply, Moment, RequestHead};
+use dragoman_types::{Connection, Moment, RequestHead};
 use h2::server::{Builder, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
 
@@ -23,6 +23,7 @@ use crate::context::{Scratch, Worker};
 use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange, too_large};
 use crate::manager::{Manager, WorkerListener};
+use crate::stream::Source;
 
 /// Response bytes that one stream may keep until the socket takes them.
 const SEND_BUFFER: usize = 128 << 10;
@@ -159,9 +160,7 @@ pub(crate) async fn serve_connection(link: &Rc<Link>, io: Io, deadline: &mut Dea
         let (read, written) = link.watch.uncounted();
         link.manager.stats.downstream_cx_rx_bytes_total.add(read);
         link.manager.stats.downstream_cx_tx_bytes_total.add(written);
-        link.manager.http2.rx_reset.add(link.watch.resets_in.take());
-        link.manager.http2.tx_reset.add(link.watch.resets_out.take());
-        link.manager.http2.goaway_sent.add(link.watch.goaways_out.take());
+        link.watch.count(&link.manager.http2);
         ended
     })
     .await
@@ -318,7 +317,7 @@ async fn serve_streams(link: Rc<Link>, first: Job) {
         drop(parts);
         let (incoming, refused) = match taken {
             Ok(incoming) => (incoming, None),
-            Err(reply) => (nothing(), Some(reply)),
+            Err(bad) => (nothing(), Some(bad)),
         };
         let after = exchange(&link, incoming, refused, &mut stream, &mut deadline, &mut x).await;
         worker.give_scratch(x);
@@ -326,6 +325,9 @@ async fn serve_streams(link: Rc<Link>, first: Job) {
             After::Close => link.leave(),
             After::Cut => stream.reset(Reason::INTERNAL_ERROR),
             After::Keep | After::Gone => {}
+        }
+        if stream.trailers().is_some() {
+            link.manager.http2.trailers.inc();
         }
         drop(stream);
         drop(within);
@@ -336,7 +338,7 @@ async fn serve_streams(link: Rc<Link>, first: Job) {
 async fn exchange(
     link: &Link,
     incoming: Request,
-    refused: Option<LocalReply>,
+    refused: Option<BadHead>,
     stream: &mut ServerStream,
     deadline: &mut Deadline,
     x: &mut Scratch,
@@ -353,8 +355,15 @@ async fn exchange(
     );
     match refused {
         None => exchange.serve().await,
-        Some(reply) => {
-            exchange.refuse(reply).await;
+        Some(BadHead::Malformed) => {
+            exchange.break_off("http2.invalid.header.field");
+            drop(exchange);
+            stream.reset(Reason::PROTOCOL_ERROR);
+            After::Keep
+        }
+        Some(BadHead::TooManyFields | BadHead::Unsayable) => {
+            link.manager.http2.header_overflow.inc();
+            exchange.refuse(too_large()).await;
             After::Keep
         }
     }
@@ -376,21 +385,17 @@ fn take_head(
     parts: &http::request::Parts,
     stream: &mut ServerStream,
     head: &mut RequestHead,
-) -> Result<Request, LocalReply> {
+) -> Result<Request, BadHead> {
     let config = &link.manager.shared.config.limits;
     let limits =
         Limits { head_bytes: config.max_request_headers_bytes, fields: config.max_headers_count };
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     let protocol = protocol.map(|protocol| protocol.as_str().as_bytes());
     let end = stream.is_received();
-    match head::request_head(parts, protocol, end, &limits, head) {
-        Ok(incoming) => {
-            stream.note_fields(incoming.field_bytes);
-            Ok(incoming)
-        }
-        Err(BadHead::TooManyFields | BadHead::Unsayable) => {
-            head.clear();
-            Err(too_large())
-        }
+    let taken = head::request_head(parts, protocol, end, &limits, head);
+    match &taken {
+        Ok(incoming) => stream.note_fields(incoming.field_bytes),
+        Err(_) => head.clear(),
     }
+    taken
 }

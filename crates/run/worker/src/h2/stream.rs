@@ -19,6 +19,8 @@ pub(crate) struct Receiver {
     chunk: Bytes,
     ended: bool,
     trailers: Option<Headers>,
+    /// Its trailers are none.
+    malformed: bool,
     /// Bytes that came as DATA.
     received: u64,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(body: RecvStream) -> Receiver {
         let ended = body.is_end_stream();
-        Receiver { body, chunk: Bytes::new(), ended, trailers: None, received: 0 }
+        Receiver { body, chunk: Bytes::new(), ended, trailers: None, malformed: false, received: 0 }
     }
 
     /// Bytes that came as DATA.
@@ -56,9 +58,13 @@ impl Source for Receiver {
                 None => {
                     let trailers = ready!(self.body.poll_trailers(cx));
                     if let Some(fields) = trailers.map_err(StreamError::of_h2)? {
-                        head::take_fields(&fields, self.trailers.insert(Headers::new()));
+                        self.trailers = head::trailers(&fields).ok();
+                        self.malformed = self.trailers.is_none();
                     }
                     self.ended = true;
+                    if self.malformed {
+                        return Poll::Ready(Err(StreamError::Http2));
+                    }
                 }
             }
         }
@@ -284,7 +290,8 @@ impl Drop for ServerStream {
     fn drop(&mut self) {
         let ended = self.sender.as_ref().is_some_and(Sender::is_ended);
         if !ended && !self.gone {
-            self.reset(Reason::INTERNAL_ERROR);
+            let malformed = self.receiver.malformed;
+            self.reset(if malformed { Reason::PROTOCOL_ERROR } else { Reason::INTERNAL_ERROR });
         }
     }
 }

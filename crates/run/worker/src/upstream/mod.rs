@@ -3,7 +3,7 @@
 mod host;
 mod passing;
 
-use std::cell::RefCell;
+use std::cell::{LazyCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ use passing::Passing;
 pub(crate) use host::{Gone, MAX_NAMES, WorkerHost, history};
 
 use crate::snapshot::ClusterEntry;
-use crate::stats::{ClusterLoad, ClusterResponseStats, ClusterStats, OriginStats, RetryStats};
+use crate::stats::{
+    ClusterLoad, ClusterResponseStats, ClusterStats, Http2Stats, OriginStats, RetryStats,
+};
 
 /// The cells of a cluster that this worker writes, and the others' that it reads.
 pub(crate) struct ClusterCells {
@@ -29,6 +31,8 @@ pub(crate) struct ClusterCells {
     pub(crate) external: Shard<OriginStats>,
     pub(crate) retry: Shard<RetryStats>,
     pub(crate) tls: Option<TlsStats>,
+    /// `cluster.<name>.http2.`, there once the first of its connections speaks HTTP/2.
+    pub(crate) http2: LazyCell<Shard<Http2Stats>, Box<dyn FnOnce() -> Shard<Http2Stats>>>,
     /// What the circuit breakers count, by priority: this worker's share, then everybody's.
     loads: [Shard<ClusterLoad>; 2],
     shards: [Box<[Shard<ClusterLoad>]>; 2],
@@ -45,6 +49,11 @@ impl ClusterCells {
             tls: entry.tls.is_some().then(|| {
                 let prefix = format!("cluster.{}.ssl.", entry.config.stat_name);
                 TlsStats::new(&entry.registry, &prefix, worker)
+            }),
+            http2: LazyCell::new({
+                let prefix = format!("cluster.{}.http2.", entry.config.stat_name);
+                let registry = entry.registry.clone();
+                Box::new(move || registry.scope(&prefix).shard(worker))
             }),
             loads: std::array::from_fn(|at| entry.loads[at].shard(worker)),
             shards: std::array::from_fn(|at| {
