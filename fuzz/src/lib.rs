@@ -6,11 +6,13 @@
 mod arrivals;
 mod configured;
 mod heads;
+mod http2;
 mod transcoded;
 
 pub use arrivals::arrival;
 pub use configured::{expression, substitution};
 pub use heads::{accepted, body, request, response};
+pub use http2::http2;
 pub use transcoded::transcoded;
 
 /// A property, its name and texts to begin with.
@@ -76,6 +78,17 @@ pub const PROPERTIES: &[Property] = &[
             "\x16\x03\x01\0\x34\x01\0\0\x30\x03\x0312345678901234567890123456789012\0\0\x02\x13\x01\x01\0\0\x05\0\0\0\x01a",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             "GET /a HTTP/1.0\r\n",
+        ],
+    },
+    Property {
+        name: "http2",
+        holds: http2,
+        seeds: &[
+            "\0\0\x35\x01\x05\0\0\0\x01\0\x07:method\x03GET\0\x07:scheme\x04http\0\x05:path\x04/a?b\0\x0a:authority\x01a\0\0\x4f\x01\x05\0\0\0\x03\0\x07:method\x03PUT\0\x07:scheme\x04http\0\x05:path\x01/\0\x0a:authority\x01a\0\x06cookie\x03a=b\0\x03x-y\x01z\0\x06cookie\x01c",
+            "\0\0\x45\x01\x04\0\0\0\x01\0\x07:method\x04POST\0\x07:scheme\x04http\0\x05:path\x01/\0\x0a:authority\x01a\0\x0econtent-length\x015\0\0\x05\0\x01\0\0\0\x01hello",
+            "\0\0\x33\x01\x04\0\0\0\x01\0\x07:method\x04POST\0\x07:scheme\x04http\0\x05:path\x01/\0\x0a:authority\x01a\0\0\x03\0\x00\0\0\0\x01hel\0\0\x02\0\x00\0\0\0\x01lo\0\0\x07\x01\x05\0\0\0\x01\0\x03x-t\x011",
+            "\0\0\x4c\x01\x04\0\0\0\x01\0\x07:method\x07CONNECT\0\x07:scheme\x04http\0\x05:path\x02/w\0\x0a:authority\x01a\0\x09:protocol\x09websocket\0\0\x01\0\x00\0\0\0\x01x",
+            "\0\0\x08\x06\0\0\0\0\0pingping\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x05\0\0\x04\x08\0\0\0\0\0\0\0\0\x01\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
         ],
     },
     Property {

@@ -20,6 +20,11 @@ pub struct Http2Options {
     pub max_consecutive_inbound_frames_with_empty_payload: u32,
     pub max_inbound_priority_frames_per_stream: u32,
     pub max_inbound_window_update_frames_per_data_frame_sent: u32,
+    /// Frames that may wait to be sent, and those of them that answer or end something.
+    pub max_outbound_frames: u32,
+    pub max_outbound_control_frames: u32,
+    /// A malformed message ends its stream, not its connection.
+    pub message_error_ends_stream: bool,
     pub keepalive: Option<Keepalive>,
 }
 
@@ -46,6 +51,9 @@ impl Default for Http2Options {
             max_consecutive_inbound_frames_with_empty_payload: 1,
             max_inbound_priority_frames_per_stream: 100,
             max_inbound_window_update_frames_per_data_frame_sent: 10,
+            max_outbound_frames: 10_000,
+            max_outbound_control_frames: 1000,
+            message_error_ends_stream: false,
             keepalive: None,
         }
     }
@@ -84,6 +92,7 @@ impl Http2Options {
                 default.initial_connection_window_size,
             ),
             allow_connect: m.allow_connect,
+            message_error_ends_stream: stream_error_on_invalid_message(m),
             ..default
         };
         options.count_frames(m);
@@ -107,6 +116,9 @@ impl Http2Options {
             &mut self.max_consecutive_inbound_frames_with_empty_payload,
             m.max_consecutive_inbound_frames_with_empty_payload.map(|v| v.value),
         );
+        set(&mut self.max_outbound_frames, m.max_outbound_frames.map(|v| v.value));
+        let control = m.max_outbound_control_frames.map(|v| v.value);
+        set(&mut self.max_outbound_control_frames, control);
         set(
             &mut self.max_inbound_priority_frames_per_stream,
             m.max_inbound_priority_frames_per_stream.map(|v| v.value),
@@ -132,7 +144,7 @@ fn keepalive(m: &core::KeepaliveSettings, faults: &mut Faults) -> Option<Keepali
 }
 
 /// Whether a malformed message ends its stream only.
-pub fn stream_error_on_invalid_message(m: &core::Http2ProtocolOptions) -> bool {
+fn stream_error_on_invalid_message(m: &core::Http2ProtocolOptions) -> bool {
     #[allow(deprecated)]
     let old = m.stream_error_on_invalid_http_messaging;
     bool_or(m.override_stream_error_on_invalid_http_message.as_ref(), old)

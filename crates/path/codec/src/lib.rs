@@ -4,5 +4,6 @@
 pub mod h1;
 pub mod h2;
 mod message;
+mod scan;
 
 pub use message::{Framing, Limits, Request, Response};

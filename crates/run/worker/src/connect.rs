@@ -244,7 +244,7 @@ async fn speak_http2(
     let of = (opening.priority, cluster);
     let channel = Channel::open(worker, stream, tls, &opening.host, of).await;
     let limits = &cluster.thresholds[opening.priority as usize];
-    let share = channel.ok().and_then(|c| opening.host.opened(opening.priority, c, limits));
+    let share = channel.and_then(|c| opening.host.opened(opening.priority, c, limits));
     match share {
         Some(share) => {
             let client = Client::Http2(Box::new(ClientStream::new(share)));

@@ -4,6 +4,7 @@
 use std::task::{Context, Poll};
 
 use dragoman_codec::Framing;
+use dragoman_codec::h2::Gone;
 use dragoman_types::{Headers, ResponseHead};
 
 use crate::h1::{ResponseContext, Server, Wire};
@@ -45,6 +46,14 @@ impl Downstream<'_> {
         match self {
             Downstream::Http1(server) => server.poll_gone(cx),
             Downstream::Http2(stream) => stream.poll_gone(cx),
+        }
+    }
+
+    /// Why the client's stream ended, where it had one.
+    pub(crate) fn why_gone(&self) -> Option<Gone> {
+        match self {
+            Downstream::Http1(_) => None,
+            Downstream::Http2(stream) => stream.why_gone(),
         }
     }
 

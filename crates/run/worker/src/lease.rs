@@ -54,6 +54,11 @@ impl Leased {
         self.client.as_ref().is_some_and(Client::is_answered)
     }
 
+    /// It is a stream of a connection that others share.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.client, Some(Client::Http2(_)))
+    }
+
     /// The request is over: back into the pool if it can serve another one.
     pub(crate) fn give_back(mut self, now: Moment, max_requests: u32, max_age: Option<Duration>) {
         let Some(client) = self.client.take() else { return };
@@ -148,7 +153,7 @@ impl Drop for Leased {
                 self.host.pool(self.priority).closed();
             }
             Client::Http2(stream) if self.fate == Gone::LocalActive => {
-                if !stream.is_complete() {
+                if !stream.is_complete() && !stream.is_gone() {
                     self.host.cluster.stats.upstream_rq_tx_reset.inc();
                 }
             }

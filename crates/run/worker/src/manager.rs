@@ -68,6 +68,8 @@ impl Manager {
             Some(Flood::EmptyFrames) => self.http2.inbound_empty_frames_flood.inc(),
             Some(Flood::Priority) => self.http2.inbound_priority_frames_flood.inc(),
             Some(Flood::WindowUpdate) => self.http2.inbound_window_update_frames_flood.inc(),
+            Some(Flood::Outbound) => self.http2.outbound_flood.inc(),
+            Some(Flood::OutboundControl) => self.http2.outbound_control_flood.inc(),
             Some(Flood::Resets) => self.stats.downstream_rq_too_many_premature_resets.inc(),
             None => {}
         }

@@ -5,9 +5,9 @@ use std::io;
 use std::task::{Context, Poll};
 
 use dragoman_codec::h1::ParseError;
+use dragoman_codec::h2::{Code, Gone};
 use dragoman_filter::Broken;
 use dragoman_types::Headers;
-use h2::Reason;
 
 /// Why a stream can't go on.
 #[derive(Debug)]
@@ -18,33 +18,30 @@ pub(crate) enum StreamError {
     Io,
     /// The peer broke the protocol.
     Protocol(ParseError),
-    /// The same in HTTP/2, whose codec tells no more.
+    /// The same in HTTP/2.
     Http2,
     /// An HTTP/2 peer won't serve the stream, and has done nothing for it.
     Refused,
+    /// The same, because its connection ends.
+    Unseen,
     /// An HTTP/2 peer ended the stream.
     Reset,
-    /// A head that the other protocol can't say.
-    Unsayable,
     /// A filter of the body has an answer of its own.
     Answered,
     /// A filter of the body can't go on with it.
     Broken(Broken),
 }
 
-impl StreamError {
-    pub(crate) fn of_h2(error: h2::Error) -> StreamError {
-        match error.reason() {
-            _ if error.is_io() => StreamError::Closed,
-            Some(Reason::REFUSED_STREAM) if error.is_remote() => StreamError::Refused,
-            // A stream that the host never looked at.
-            Some(Reason::NO_ERROR) if error.is_remote() && error.is_go_away() => {
-                StreamError::Refused
+impl From<Gone> for StreamError {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Reset(Code::PROTOCOL_ERROR) | Gone::Malformed(_) | Gone::Fault => {
+                StreamError::Http2
             }
-            Some(_) if error.is_remote() && error.is_go_away() => StreamError::Closed,
-            Some(_) if error.is_remote() => StreamError::Reset,
-            Some(_) if error.is_library() => StreamError::Http2,
-            _ => StreamError::Closed,
+            Gone::Reset(_) => StreamError::Reset,
+            Gone::Refused => StreamError::Refused,
+            Gone::Unseen => StreamError::Unseen,
+            Gone::Closed | Gone::Local => StreamError::Closed,
         }
     }
 }

@@ -5,34 +5,7 @@
 use dragoman_types::{HeaderId, Headers};
 
 use super::head::FramingFields;
-
-/// Marks with 0xff each byte that `is`: looked at without a way out in between, sixteen are one vector.
-#[inline]
-fn marks(bytes: &[u8; 16], is: impl Fn(u8) -> bool) -> u128 {
-    u128::from_le_bytes(std::array::from_fn(|at| if is(bytes[at]) { 0xff } else { 0 }))
-}
-
-/// Where the first byte is, from `at` on, that `is`; or `buf`'s end.
-#[inline]
-fn find(buf: &[u8], mut at: usize, is: impl Fn(u8) -> bool + Copy) -> usize {
-    while let Some(sixteen) = buf.get(at..).and_then(<[u8]>::first_chunk) {
-        let marks = marks(sixteen, is);
-        if marks != 0 {
-            return at + (marks.trailing_zeros() / 8) as usize;
-        }
-        at += 16;
-    }
-    let rest = buf.get(at..).unwrap_or_default();
-    let found = match buf.last_chunk() {
-        // They are the end of sixteen others.
-        Some(sixteen) if !rest.is_empty() => {
-            let marks = marks(sixteen, is) >> (8 * (16 - rest.len()));
-            (marks.trailing_zeros() / 8) as usize
-        }
-        _ => rest.iter().position(|byte| is(*byte)).unwrap_or(rest.len()),
-    };
-    at + found.min(rest.len())
-}
+use crate::scan::{find, is_token};
 
 /// Where a request's target that begins at `at` ends, at a byte that isn't a graphic character.
 pub(super) fn target_end(buf: &[u8], at: usize) -> usize {
@@ -42,58 +15,6 @@ pub(super) fn target_end(buf: &[u8], at: usize) -> usize {
 /// Where a text that begins at `at` ends: at a control byte, tabs among them.
 pub(super) fn text_end(buf: &[u8], at: usize) -> usize {
     find(buf, at, |byte| byte.is_ascii_control())
-}
-
-/// Bytes of a field's name (RFC 9110 section 5.6.2).
-const TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let is = byte as u8;
-        token[byte] = is.is_ascii_alphanumeric()
-            || matches!(
-                is,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
-        byte += 1;
-    }
-    token
-};
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Whether the eight bytes are letters and dashes, of which most names are made.
-#[inline]
-fn usual(word: u64) -> bool {
-    let lower = word | (ONES * 0x20);
-    // Without a high bit no byte's sum carries into the next.
-    let from_a = lower.wrapping_add(ONES * u64::from(0x80 - b'a'));
-    let past_z = lower.wrapping_add(ONES * u64::from(0x7f - b'z'));
-    let not_dash = (word ^ (ONES * u64::from(b'-'))).wrapping_add(ONES * 0x7f);
-    word & HIGH == 0 && (from_a & !past_z | !not_dash) & HIGH == HIGH
-}
-
-/// Whether `name` is a token, empty ones aside.
-#[inline]
-fn is_token(name: &[u8]) -> bool {
-    let (words, rest) = name.as_chunks::<8>();
-    words.iter().all(|eight| {
-        usual(u64::from_le_bytes(*eight)) || eight.iter().all(|b| TOKEN[usize::from(*b)])
-    }) && rest.iter().all(|b| TOKEN[usize::from(*b)])
 }
 
 /// Takes the lines from `start` on, at most `most`, up to and with the empty one. Gives where the head
@@ -141,21 +62,6 @@ pub(super) fn take(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_tokens_wherever_a_byte_stands() {
-        for byte in 0..=255u8 {
-            for at in 0..13 {
-                let mut name = *b"x-Zazaz-name9";
-                name[at] = byte;
-                assert_eq!(is_token(&name), TOKEN[usize::from(byte)], "{byte} at {at}");
-            }
-            let usual_byte = byte.is_ascii_alphabetic() || byte == b'-';
-            if byte < 0x80 {
-                assert_eq!(usual(ONES * u64::from(byte)), usual_byte, "{byte}");
-            }
-        }
-    }
 
     #[test]
     fn the_first_byte_is_found_wherever_it_stands() {

@@ -1,100 +1,86 @@
-//! The heads of frames in a stream of bytes, without their payloads (RFC 9113 section 4.1).
+//! Frames' heads, and the frames that carry no message (RFC 9113 sections 4.1, 6).
 
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RST_STREAM: u8 = 3;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
-
-/// Error codes (RFC 9113 section 7).
-pub const PROTOCOL_ERROR: u32 = 1;
-pub const REFUSED_STREAM: u32 = 7;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const PRIORITY: u8 = 2;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const PUSH_PROMISE: u8 = 5;
+pub(super) const PING: u8 = 6;
+pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
 
 /// Of DATA and HEADERS.
-pub const END_STREAM: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
+/// Of SETTINGS and PING.
+pub(super) const ACK: u8 = 0x1;
 /// Of HEADERS and CONTINUATION.
-pub const END_HEADERS: u8 = 0x4;
+pub(super) const END_HEADERS: u8 = 0x4;
+/// Of DATA and HEADERS.
+pub(super) const PADDED: u8 = 0x8;
+/// Of HEADERS.
+pub(super) const WITH_PRIORITY: u8 = 0x20;
 
-const HEAD: usize = 9;
-/// RST_STREAM's whole payload.
-const CODE: usize = 4;
+/// Bytes of a frame's head.
+pub(super) const HEAD: usize = 9;
+/// What every peer takes, and the most that we take.
+pub(super) const LARGEST: usize = 16_384;
+
+/// Why a stream or a connection ends (RFC 9113 section 7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Code(pub u32);
+
+impl Code {
+    pub const NO_ERROR: Code = Code(0);
+    pub const PROTOCOL_ERROR: Code = Code(1);
+    pub const INTERNAL_ERROR: Code = Code(2);
+    pub const FLOW_CONTROL_ERROR: Code = Code(3);
+    pub const STREAM_CLOSED: Code = Code(5);
+    pub const FRAME_SIZE_ERROR: Code = Code(6);
+    pub const REFUSED_STREAM: Code = Code(7);
+    pub const CANCEL: Code = Code(8);
+    pub const COMPRESSION_ERROR: Code = Code(9);
+    pub const ENHANCE_YOUR_CALM: Code = Code(11);
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FrameHead {
+pub(super) struct FrameHead {
     /// Bytes of the payload.
     pub length: u32,
     pub kind: u8,
     pub flags: u8,
     pub stream: u32,
-    /// Of RST_STREAM: why.
-    pub code: u32,
 }
 
-/// Finds frame heads in bytes that come in any pieces.
-#[derive(Clone, Debug)]
-pub struct FrameHeads {
-    head: [u8; HEAD + CODE],
-    have: usize,
-    /// Bytes to pass over before the next head.
-    skip: usize,
-    /// The last frame carried fields, and they go on in another.
-    fields_go_on: bool,
-    /// The last frame carries fields.
-    of_fields: bool,
-}
-
-impl FrameHeads {
-    /// `before`: bytes that precede the first frame.
-    pub fn new(before: usize) -> FrameHeads {
-        FrameHeads {
-            head: [0; HEAD + CODE],
-            have: 0,
-            skip: before,
-            fields_go_on: false,
-            of_fields: false,
-        }
-    }
-
-    /// Whether what came last are fields that haven't come whole.
-    pub fn within_fields(&self) -> bool {
-        self.fields_go_on || (self.of_fields && self.skip > 0)
-    }
-
-    /// The next head that is whole in `bytes`, which are moved on behind it; `None` once they are used
-    /// up.
-    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<FrameHead> {
-        let skipped = self.skip.min(bytes.len());
-        self.skip -= skipped;
-        *bytes = &bytes[skipped..];
-        if !self.fill(HEAD, bytes) {
-            return None;
-        }
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3, ..] = self.head;
+impl FrameHead {
+    pub(super) fn read(bytes: [u8; HEAD]) -> FrameHead {
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes;
         let length = u32::from_be_bytes([0, l0, l1, l2]);
-        let with_code = kind == RST_STREAM && length as usize == CODE;
-        if with_code && !self.fill(HEAD + CODE, bytes) {
-            return None;
-        }
-        let [.., c0, c1, c2, c3] = self.head;
-        let code = if with_code { u32::from_be_bytes([c0, c1, c2, c3]) } else { 0 };
-        self.have = 0;
-        self.skip = if with_code { 0 } else { length as usize };
-        let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        self.of_fields = matches!(kind, HEADERS | CONTINUATION);
-        self.fields_go_on = self.of_fields && flags & END_HEADERS == 0;
-        Some(FrameHead { length, kind, flags, stream, code })
+        FrameHead { length, kind, flags, stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]) }
     }
 
-    /// Whether so many bytes of the head are there, `bytes`' first among them.
-    fn fill(&mut self, wanted: usize, bytes: &mut &[u8]) -> bool {
-        let taken = wanted.saturating_sub(self.have).min(bytes.len());
-        self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-        self.have += taken;
-        *bytes = &bytes[taken..];
-        self.have >= wanted
+    pub(super) fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
+
+    pub(super) fn write(self) -> [u8; HEAD] {
+        let [_, l0, l1, l2] = self.length.to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream.to_be_bytes();
+        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
+    }
+}
+
+/// Appends a frame.
+pub(super) fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    let head = FrameHead { length: payload.len() as u32, kind, flags, stream };
+    out.extend_from_slice(&head.write());
+    out.extend_from_slice(payload);
+}
+
+/// A word of a payload.
+pub(super) fn word(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|four| u32::from_be_bytes(*four))
 }
 
 #[cfg(test)]
@@ -102,33 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_found_however_the_bytes_come() {
-        let bytes = [
-            b"PRI".as_slice(),
-            b"\0\0\x05\x01\x05\x80\0\0\x01hello",
-            b"\0\0\0\x04\x01\0\0\0\0",
-            b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
-            b"\0\x01\0\0\0\0\0\0\x03",
-            &[0; 256],
-        ]
-        .concat();
-        let whole = {
-            let (mut heads, mut rest, mut found) = (FrameHeads::new(3), &bytes[..], Vec::new());
-            while let Some(head) = heads.next(&mut rest) {
-                found.push(head);
-            }
-            found
-        };
-        assert_eq!(whole.len(), 4);
-        let head =
-            |length, kind, flags, stream, code| FrameHead { length, kind, flags, stream, code };
-        assert_eq!(whole[0], head(5, HEADERS, 5, 1, 0));
-        assert_eq!(whole[2], head(4, RST_STREAM, 0, 1, 8));
-        assert_eq!(whole[3], head(256, DATA, 0, 3, 0));
-        let (mut heads, mut found) = (FrameHeads::new(3), Vec::new());
-        for byte in &bytes {
-            found.extend(heads.next(&mut std::slice::from_ref(byte)));
-        }
-        assert_eq!(found, whole);
+    fn heads_are_read_as_they_are_written() {
+        let head = FrameHead { length: 0x01_0203, kind: HEADERS, flags: 5, stream: 0x0405_0607 };
+        assert_eq!(head.write(), [1, 2, 3, 1, 5, 4, 5, 6, 7]);
+        assert_eq!(FrameHead::read(head.write()), head);
+        assert_eq!(FrameHead::read([0, 0, 0, 0, 0, 0x80, 0, 0, 1]).stream, 1);
     }
 }

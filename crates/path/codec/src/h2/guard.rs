@@ -16,6 +16,9 @@ pub enum Flood {
     WindowUpdate,
     /// Streams that are opened and reset.
     Resets,
+    /// Answers that the peer doesn't take: of all frames, and of those that answer or end something.
+    Outbound,
+    OutboundControl,
 }
 
 /// Limits on a peer's frames.
@@ -46,7 +49,7 @@ impl Default for GuardLimits {
 
 /// One connection's counts.
 #[derive(Clone, Debug)]
-pub struct Guard {
+pub(super) struct Guard {
     limits: GuardLimits,
     empty_frames: u32,
     priority: u64,
@@ -61,7 +64,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub fn new(limits: GuardLimits, now: Moment) -> Guard {
+    pub(super) fn new(limits: GuardLimits, now: Moment) -> Guard {
         Guard {
             limits,
             empty_frames: 0,
@@ -75,18 +78,16 @@ impl Guard {
         }
     }
 
-    /// A frame went out.
-    pub fn sent(&mut self, head: FrameHead) {
-        if head.kind == frames::DATA {
-            self.data_sent += 1;
-        }
+    /// A DATA frame went out.
+    pub(super) fn sent_data(&mut self) {
+        self.data_sent += 1;
     }
 
     /// A frame came in.
     ///
     /// # Errors
     /// What there is too much of: the connection is to end.
-    pub fn received(&mut self, head: FrameHead, now: Moment) -> Result<(), Flood> {
+    pub(super) fn received(&mut self, head: FrameHead, now: Moment) -> Result<(), Flood> {
         match head.kind {
             frames::DATA | frames::HEADERS | frames::CONTINUATION => {
                 let end = match head.kind {
@@ -128,7 +129,11 @@ impl Guard {
         }
     }
 
-    fn reset(&mut self, now: Moment) -> Result<(), Flood> {
+    /// A stream was reset by the peer, or for what it did.
+    ///
+    /// # Errors
+    /// [`Flood::Resets`]
+    pub(super) fn reset(&mut self, now: Moment) -> Result<(), Flood> {
         let most = u64::from(self.limits.reset_burst) * 1000;
         let elapsed = now.since(self.refilled).min(Duration::from_secs(86_400));
         let refill = elapsed.as_millis() as u64 * u64::from(self.limits.reset_rate);
@@ -153,7 +158,7 @@ mod tests {
     const NOW: Moment = Moment::START;
 
     fn head(kind: u8, length: u32, flags: u8, stream: u32) -> FrameHead {
-        FrameHead { length, kind, flags, stream, code: 0 }
+        FrameHead { length, kind, flags, stream }
     }
 
     /// Sends `head` until it is too much; how often it was let through.
@@ -185,7 +190,7 @@ mod tests {
         assert_eq!(most(&mut guard, head(frames::PRIORITY, 5, 0, 1)), (200, Flood::Priority));
         let mut guard = Guard::new(GuardLimits::default(), NOW);
         guard.received(head(frames::HEADERS, 9, 5, 1), NOW).unwrap();
-        guard.sent(head(frames::DATA, 9, 0, 1));
+        guard.sent_data();
         let update = head(frames::WINDOW_UPDATE, 4, 0, 0);
         assert_eq!(most(&mut guard, update), (5 + 2 * (1 + 10), Flood::WindowUpdate));
     }

@@ -1,5 +1,6 @@
 //! What ends an attempt, and what the client learns of it.
 
+use dragoman_codec::h2;
 use dragoman_types::{Flags, LocalReply};
 
 use super::patience::Expired;
@@ -42,6 +43,11 @@ impl Failure {
         let closed = matches!(self, Failure::Upstream(StreamError::Closed | StreamError::Io));
         closed && !leased.is_answered()
     }
+
+    /// The host's connection ended before the host had looked at the request.
+    pub(super) fn is_unseen(&self) -> bool {
+        matches!(self, Failure::Upstream(StreamError::Unseen))
+    }
 }
 
 impl Exchange<'_> {
@@ -54,9 +60,7 @@ impl Exchange<'_> {
             Failure::Upstream(StreamError::Protocol(_)) | Failure::Unasked => {
                 stats.upstream_cx_protocol_error.inc();
             }
-            Failure::Upstream(StreamError::Refused | StreamError::Reset) => {
-                stats.upstream_rq_rx_reset.inc();
-            }
+            Failure::Upstream(StreamError::Reset) => stats.upstream_rq_rx_reset.inc(),
             Failure::Expired(Expired::Route(_)) => {
                 stats.upstream_rq_timeout.inc();
                 leased.host.stats.rq_timeout.inc();
@@ -89,11 +93,10 @@ impl Exchange<'_> {
             Failure::Upstream(StreamError::Http2) => {
                 replies::upstream_protocol("HTTP/2 doesn't allow what the host sent")
             }
-            Failure::Upstream(StreamError::Unsayable) => {
-                replies::upstream_protocol("HTTP/2 can't carry the request's head")
-            }
             Failure::Upstream(StreamError::Broken(broken)) => LocalReply::new(502, broken.0),
-            Failure::Upstream(StreamError::Refused) => replies::reset_by_host("refused stream"),
+            Failure::Upstream(StreamError::Refused | StreamError::Unseen) => {
+                replies::reset_by_host("refused stream")
+            }
             Failure::Upstream(StreamError::Reset) => replies::reset_by_host(""),
             Failure::Upstream(_) => replies::terminated(),
             Failure::Unconnected(reply) => *reply,
@@ -127,6 +130,13 @@ impl Exchange<'_> {
     fn cut(&mut self, failure: Failure) -> Stop {
         let (flags, details) = match failure {
             Failure::Upstream(StreamError::Broken(broken)) => (Flags::NONE, broken.0),
+            Failure::Upstream(StreamError::Reset) => {
+                if let Some(cluster) = &self.cluster {
+                    cluster.cells.stats.upstream_rq_rx_reset.inc();
+                }
+                let details = "upstream_reset_after_response_started{remote_reset}";
+                (Flags::UPSTREAM_REMOTE_RESET, details)
+            }
             Failure::Upstream(_)
             | Failure::Unconnected(_)
             | Failure::HalfHead
@@ -155,7 +165,7 @@ impl Exchange<'_> {
         };
         self.info.flags.insert(flags);
         self.info.details = Some(details.into());
-        if flags == Flags::UPSTREAM_PROTOCOL_ERROR {
+        if flags == Flags::UPSTREAM_PROTOCOL_ERROR || flags == Flags::UPSTREAM_REMOTE_RESET {
             self.manager.stats.rq_reset_after_downstream_response_started.inc();
         }
         self.manager.stats.downstream_rq_tx_reset.inc();
@@ -163,8 +173,18 @@ impl Exchange<'_> {
     }
 
     fn client_gone(&mut self) -> Stop {
-        self.info.flags.insert(Flags::DOWNSTREAM_CONNECTION_TERMINATION);
-        self.info.details = Some("downstream_remote_disconnect".into());
+        let (flags, details) = match self.server.why_gone() {
+            Some(h2::Gone::Malformed(why)) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, why),
+            Some(h2::Gone::Fault) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, "codec_error"),
+            Some(h2::Gone::Reset(_) | h2::Gone::Refused | h2::Gone::Unseen) => {
+                (Flags::DOWNSTREAM_REMOTE_RESET, "http2.remote_reset")
+            }
+            Some(h2::Gone::Closed | h2::Gone::Local) | None => {
+                (Flags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect")
+            }
+        };
+        self.info.flags.insert(flags);
+        self.info.details = Some(details.into());
         self.manager.stats.downstream_rq_rx_reset.inc();
         Stop::Gone
     }

@@ -434,19 +434,22 @@ impl Drop for Admitted {
 
 /// What [`Exchange::failed`] and the resend rule ask of a failure.
 impl Exchange<'_> {
-    /// A reused connection may have been closed by its host at the very moment we used it. If the
+    /// A reused connection of HTTP/1 may have been closed by its host at the very moment we used it. If the
     /// host can't have begun to answer, and the request may be repeated (RFC 9110 section 9.2.2) and
-    /// nothing of its body is lost, it's sent again on another connection.
+    /// nothing of its body is lost, it's sent again on another connection. A host of HTTP/2 says what it
+    /// has not looked at.
     fn may_resend(&self, leased: &Leased, failure: &Failure) -> bool {
         let idempotent = matches!(
             self.x.request.method(),
             b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
         );
-        // Once: a request that kills its host must not go round all of them.
-        leased.reused
-            && self.info.attempts == 1
+        let raced = leased.reused
+            && !leased.is_http2()
             && idempotent
-            && failure.is_unanswered_close(leased)
+            && failure.is_unanswered_close(leased);
+        // Once: a request that kills its host must not go round all of them.
+        (raced || failure.is_unseen())
+            && self.info.attempts == 1
             && self.info.bytes_received == 0
             && self.server.is_received()
     }

@@ -301,7 +301,7 @@ impl Failure {
     fn trouble(&self) -> Option<Trouble> {
         match self {
             Failure::Unconnected(_) => Some(Trouble::Unconnected),
-            Failure::Upstream(StreamError::Refused) => Some(Trouble::Refused),
+            Failure::Upstream(StreamError::Refused | StreamError::Unseen) => Some(Trouble::Refused),
             Failure::Upstream(StreamError::Answered | StreamError::Broken(_)) => None,
             Failure::Upstream(_) | Failure::HalfHead | Failure::Unasked => Some(Trouble::Reset),
             Failure::Expired(Expired::Try(_) | Expired::TryIdle(_)) => Some(Trouble::Reset),

@@ -1,134 +1,142 @@
 //! The client's end of HTTP/2: a connection to a host that many requests share, and one request on it.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dragoman_cluster::Cluster;
-use dragoman_codec::h2::head;
-use dragoman_codec::{Framing, Limits};
+use dragoman_codec::h2::{Code, Endpoint, GuardLimits, Options, Side};
+use dragoman_codec::{Framing, Limits, Response};
 use dragoman_net::{Buffer, clock};
 use dragoman_transport::Stream;
 use dragoman_types::tls::Tls;
 use dragoman_types::{Address, Headers, Moment, Priority, RequestHead, ResponseHead, Version, id};
-use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
-use h2::{Reason, SendStream};
 
-use super::io::{Io, Watch};
+use super::carrier::{self, Carrier, Over};
 use super::keepalive::Asking;
-use super::stream::{Receiver, Sender};
+use super::stream::{Half, take_response};
 use crate::context::Worker;
 use crate::h1::Head;
 use crate::stream::{Body, Sink, Source, StreamError};
 use crate::upstream::{ClusterCells, Gone, WorkerHost};
 
-/// Request bytes that one stream may keep until the socket takes them.
-const SEND_BUFFER: usize = 128 << 10;
-
 /// A connection to a host. It closes itself once nobody has it any more.
 pub(crate) struct Channel {
-    requests: RefCell<SendRequest<Bytes>>,
+    end: Rc<RefCell<Endpoint>>,
     pub(crate) id: u64,
     pub(crate) opened: Moment,
     pub(crate) local: Option<Address>,
     pub(crate) tls: Option<Arc<Tls>>,
-    limits: Limits,
-    /// `max_concurrent_streams`; the host may allow fewer.
-    most: usize,
     active: Cell<usize>,
     served: Cell<u32>,
     last_used: Cell<Moment>,
+    /// It is its host's: those in line may have a place.
+    offered: Cell<bool>,
     /// It takes no more requests.
     closing: Cell<bool>,
     /// What to count at its end.
     fate: Cell<Gone>,
     /// How long it had idled before the request that comes now.
     used: Cell<Option<Duration>>,
-    waker: RefCell<Option<Waker>>,
-    watch: Rc<Watch>,
+    /// Its task's.
+    driver: RefCell<Option<Waker>>,
+    /// Of who waits for the host's SETTINGS.
+    opener: RefCell<Option<Waker>>,
+    worker: Rc<Worker>,
     host: Weak<WorkerHost>,
     cells: Rc<ClusterCells>,
     priority: Priority,
 }
 
+fn options(cluster: &Cluster) -> Options {
+    let http2 = &cluster.http.http2;
+    Options {
+        table_size: http2.hpack_table_size,
+        max_streams: http2.max_concurrent_streams,
+        stream_window: http2.initial_stream_window_size,
+        connection_window: http2.initial_connection_window_size,
+        extended_connect: false,
+        limits: Limits {
+            head_bytes: cluster.http.max_response_headers_bytes,
+            fields: cluster.http.max_headers_count,
+        },
+        message_ends_stream: http2.message_error_ends_stream,
+        max_frames: http2.max_outbound_frames,
+        max_control_frames: http2.max_outbound_control_frames,
+        guard: GuardLimits {
+            empty_frames: http2.max_consecutive_inbound_frames_with_empty_payload,
+            priority_per_stream: http2.max_inbound_priority_frames_per_stream,
+            window_updates_per_data: http2.max_inbound_window_update_frames_per_data_frame_sent,
+            // A host may refuse what it likes.
+            reset_burst: u32::MAX,
+            ..GuardLimits::default()
+        },
+    }
+}
+
 impl Channel {
-    /// Speaks HTTP/2 over `stream`: a task of its own moves the frames.
+    /// Speaks HTTP/2 over `stream`: a task of its own moves the frames. It is open once the host's SETTINGS
+    /// are here: before that nobody knows how many requests have a place. `None`: it ended before.
     pub(crate) async fn open(
         worker: &Rc<Worker>,
         stream: Stream,
         tls: Option<Arc<Tls>>,
         host: &Rc<WorkerHost>,
         (priority, cluster): (Priority, &Cluster),
-    ) -> Result<Rc<Channel>, h2::Error> {
-        let options = &cluster.http.http2;
-        let local = stream.local();
-        let watch = Watch::new(worker, (0, dragoman_codec::h2::PREFACE.len()), None);
-        let io = Io::new(stream, Buffer::default(), watch.clone());
-        let (requests, mut connection) = Builder::new()
-            .initial_window_size(options.initial_stream_window_size)
-            .initial_connection_window_size(options.initial_connection_window_size)
-            .max_header_list_size(cluster.http.max_response_headers_bytes as u32)
-            .max_send_buffer_size(SEND_BUFFER)
-            .header_table_size(options.hpack_table_size)
-            .initial_max_send_streams(options.max_concurrent_streams as usize)
-            .enable_push(false)
-            .handshake(io)
-            .await?;
-        let now = worker.clock.now();
+    ) -> Option<Rc<Channel>> {
+        let (now, local) = (worker.clock.now(), stream.local());
+        let end = Rc::new(RefCell::new(Endpoint::new(Side::Client, options(cluster), now)));
         let channel = Rc::new(Channel {
-            requests: RefCell::new(requests),
+            end: end.clone(),
             id: worker.next_id(),
             opened: now,
             local,
             tls,
-            limits: Limits {
-                head_bytes: cluster.http.max_response_headers_bytes,
-                fields: cluster.http.max_headers_count,
-            },
-            most: options.max_concurrent_streams as usize,
             active: Cell::new(0),
             served: Cell::new(0),
             last_used: Cell::new(now),
+            offered: Cell::new(false),
             closing: Cell::new(false),
             fate: Cell::new(Gone::Local),
             used: Cell::new(None),
-            waker: RefCell::new(None),
-            watch: watch.clone(),
+            driver: RefCell::new(None),
+            opener: RefCell::new(None),
+            worker: worker.clone(),
             host: Rc::downgrade(host),
             cells: host.cluster.clone(),
             priority,
         });
-        let known = Rc::downgrade(&channel);
-        let asking = Asking::new(worker, options.keepalive, connection.ping_pong());
         let driver = Driver {
             worker: worker.clone(),
-            connection,
-            asking,
-            watch,
-            channel: known,
+            carrier: Carrier::new(worker, stream, Buffer::default(), end),
+            asking: Asking::new(worker, cluster.http.http2.keepalive),
+            channel: Rc::downgrade(&channel),
             cells: host.cluster.clone(),
         };
         worker.reactor.spawn(driver.drive());
-        Ok(channel)
+        poll_fn(|cx| {
+            let end = channel.end.borrow();
+            if end.is_settled() || !end.may_open() {
+                return Poll::Ready(());
+            }
+            *channel.opener.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        (!channel.is_closing()).then_some(channel)
     }
 
     /// A place for one request, if there is one.
     pub(crate) fn share(self: &Rc<Self>) -> Option<Share> {
-        if self.is_closing() {
-            return None;
-        }
-        let most = self.most.min(self.requests.borrow().current_max_send_streams());
-        if self.active.get() >= most {
+        if self.is_closing() || self.active.get() >= self.end.borrow().most_streams() {
             return None;
         }
         if self.active.get() == 0 {
-            self.used.set(Some(self.watch.now().since(self.last_used.get())));
-            if let Some(waker) = self.waker.take() {
+            self.used.set(Some(self.worker.clock.now().since(self.last_used.get())));
+            if let Some(waker) = self.driver.take() {
                 waker.wake();
             }
         }
@@ -137,9 +145,14 @@ impl Channel {
         Some(Share(self.clone()))
     }
 
+    /// Those in line may have its places from now on.
+    pub(crate) fn offer(&self) {
+        self.offered.set(true);
+    }
+
     /// It takes no more requests.
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.get() || self.watch.eof.get() || self.watch.goaways_in.get() > 0
+        self.closing.get() || !self.end.borrow().may_open()
     }
 
     pub(crate) fn close(&self) {
@@ -159,6 +172,10 @@ impl Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
+        // Its task has nobody to work for any more.
+        if let Some(waker) = self.driver.take() {
+            waker.wake();
+        }
         // A host that is gone has counted its connections out.
         if let Some(host) = self.host.upgrade() {
             let history = (self.served.get(), self.opened);
@@ -171,9 +188,8 @@ impl Drop for Channel {
 /// Moves a connection's frames until it ends.
 struct Driver {
     worker: Rc<Worker>,
-    connection: Connection<Io, Bytes>,
+    carrier: Carrier,
     asking: Option<Asking>,
-    watch: Rc<Watch>,
     channel: Weak<Channel>,
     cells: Rc<ClusterCells>,
 }
@@ -192,17 +208,22 @@ impl Driver {
         let ended = poll_fn(|cx| {
             self.worker.clock.read_when_woken(&mut woken);
             let ended = self.poll(cx);
-            self.cells.stats.upstream_cx_rx_bytes_total.add(self.watch.bytes_in.take());
-            self.cells.stats.upstream_cx_tx_bytes_total.add(self.watch.bytes_out.take());
-            self.watch.count(&self.cells.http2);
+            let (read, written) = self.carrier.uncounted();
+            self.cells.stats.upstream_cx_rx_bytes_total.add(read);
+            self.cells.stats.upstream_cx_tx_bytes_total.add(written);
+            carrier::count(&self.carrier.end, &self.cells.http2);
             ended
         })
         .await;
-        if self.watch.goaways_in.get() > 0 {
+        let mut end = self.carrier.end.borrow_mut();
+        end.close();
+        if end.went_away() {
             self.cells.stats.upstream_cx_close_notify.inc();
         }
+        drop(end);
         let Some(channel) = self.channel.upgrade() else { return };
         channel.close();
+        channel.wake_opener();
         channel.fate.set(match (ended, channel.active.get() > 0) {
             (Ended::ByUs, true) => Gone::LocalActive,
             (Ended::ByUs, false) => Gone::Local,
@@ -215,26 +236,44 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        match Pin::new(&mut self.connection).poll(cx) {
-            Poll::Ready(Ok(())) if self.watch.eof.get() => return Poll::Ready(Ended::ByHost),
-            Poll::Ready(Ok(())) => return Poll::Ready(Ended::ByUs),
-            Poll::Ready(Err(error)) if error.is_library() => {
+        match self.carrier.poll(cx) {
+            Poll::Ready(Over::ByPeer) => return Poll::Ready(Ended::ByHost),
+            Poll::Ready(Over::Fault(_)) => {
                 self.cells.stats.upstream_cx_protocol_error.inc();
                 return Poll::Ready(Ended::ByUs);
             }
-            Poll::Ready(Err(_)) => return Poll::Ready(Ended::ByHost),
             Poll::Pending => {}
         }
-        let Some(asking) = &mut self.asking else { return Poll::Pending };
-        if let Some(channel) = self.channel.upgrade() {
-            if let Some(idle) = channel.used.take() {
-                asking.used(idle);
-            }
-            *channel.waker.borrow_mut() = Some(cx.waker().clone());
+        let Some(channel) = self.channel.upgrade() else {
+            self.carrier.end.borrow_mut().say_goodbye();
+            let _ = self.carrier.poll(cx);
+            return Poll::Ready(Ended::ByUs);
+        };
+        *channel.driver.borrow_mut() = Some(cx.waker().clone());
+        if self.carrier.end.borrow().is_settled() {
+            channel.wake_opener();
         }
-        ready!(asking.poll(cx));
+        // The host may take more than it did.
+        if channel.offered.get()
+            && let Some(host) = channel.host.upgrade()
+        {
+            host.pool(channel.priority).share(|| channel.share());
+        }
+        let Some(asking) = &mut self.asking else { return Poll::Pending };
+        if let Some(idle) = channel.used.take() {
+            asking.used(idle);
+        }
+        ready!(asking.poll(cx, &self.carrier.end));
         self.cells.http2.keepalive_timeout.inc();
         Poll::Ready(Ended::ByUs)
+    }
+}
+
+impl Channel {
+    fn wake_opener(&self) {
+        if let Some(waker) = self.opener.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -257,7 +296,7 @@ impl Drop for Share {
         let channel = &self.0;
         channel.active.set(channel.active.get() - 1);
         channel.cells.http2.streams_active.dec();
-        channel.last_used.set(channel.watch.now());
+        channel.last_used.set(channel.worker.clock.now());
         if let Some(host) = channel.host.upgrade() {
             if channel.is_closing() {
                 host.forget(channel.priority, channel);
@@ -278,11 +317,7 @@ impl std::fmt::Debug for Share {
 #[derive(Debug)]
 pub(crate) struct ClientStream {
     share: Share,
-    response: Option<ResponseFuture>,
-    sender: Option<Sender>,
-    receiver: Option<Receiver>,
-    /// Why there is no stream.
-    failed: Option<StreamError>,
+    half: Option<Half>,
     /// A head came.
     pub(crate) answered: bool,
     /// The protocol of an extended CONNECT.
@@ -295,10 +330,7 @@ impl ClientStream {
     pub(crate) fn new(share: Share) -> ClientStream {
         ClientStream {
             share,
-            response: None,
-            sender: None,
-            receiver: None,
-            failed: None,
+            half: None,
             answered: false,
             extended: None,
             sent_field_bytes: 0,
@@ -321,28 +353,16 @@ impl ClientStream {
         };
         let upgrade = head.headers.get(id::UPGRADE).filter(|_| tunnel);
         self.extended = upgrade.map(Into::into);
-        match self.send(head, end) {
-            Ok((response, stream)) => {
-                self.response = Some(response);
-                self.sender = Some(Sender::new(stream, length, end));
-            }
-            Err(error) => self.failed = Some(error),
-        }
+        let channel = self.share.channel();
+        let scheme: &[u8] = if channel.tls.is_some() { b"https" } else { b"http" };
+        let key = channel.end.borrow_mut().open(head, self.extended.as_deref(), scheme, end);
+        self.half = key.map(|key| {
+            let mut half = Half::new(channel.end.clone(), key);
+            half.begin(length, end);
+            half
+        });
         self.sent_field_bytes = head.headers.byte_size();
         self.sent_field_bytes
-    }
-
-    fn send(
-        &self,
-        head: &RequestHead,
-        end: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), StreamError> {
-        let channel = self.channel();
-        let scheme: &[u8] = if channel.tls.is_some() { b"https" } else { b"http" };
-        let protocol = self.extended.as_deref();
-        let request = head::request(head, protocol, scheme).map_err(|_| StreamError::Unsayable)?;
-        let sent = channel.requests.borrow_mut().send_request(request, end);
-        sent.map_err(StreamError::of_h2)
     }
 
     /// The next head of the response.
@@ -351,87 +371,85 @@ impl ClientStream {
         cx: &mut Context<'_>,
         head: &mut ResponseHead,
     ) -> Poll<Result<Head, StreamError>> {
-        let Some(response) = &mut self.response else {
-            return Poll::Ready(Err(self.failed.take().unwrap_or(StreamError::Closed)));
-        };
-        let limits = self.share.channel().limits;
-        if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
-            let (parts, ()) = interim.map_err(StreamError::of_h2)?.into_parts();
-            self.answered = true;
-            let taken = head::response_head(&parts, true, &limits, head);
-            return Poll::Ready(match taken {
-                Ok(_) => Ok(Head::Interim),
-                Err(_) => Err(StreamError::Http2),
-            });
-        }
-        let found = ready!(Pin::new(response).poll(cx)).map_err(StreamError::of_h2)?;
+        // The connection took no more requests when this one came to it.
+        let Some(half) = &mut self.half else { return Poll::Ready(Err(StreamError::Unseen)) };
+        let polled = half.end.borrow_mut().poll_head(half.key, cx);
+        let taken = ready!(polled)?;
         self.answered = true;
-        let (parts, body) = found.into_parts();
-        let receiver = Receiver::new(body);
-        let end = receiver.is_received();
-        self.receiver = Some(receiver);
-        Poll::Ready(match head::response_head(&parts, end, &limits, head) {
-            Ok(found) => {
-                if let Some(protocol) = self.extended.as_deref().filter(|_| head.status == 200) {
-                    head::agree(head, protocol);
-                }
-                self.received_field_bytes = found.field_bytes;
-                Ok(Head::Final(found))
-            }
-            Err(_) => Err(StreamError::Http2),
-        })
+        let found = Response {
+            consumed: 0,
+            framing: taken.framing(),
+            keep_alive: true,
+            interim: taken.is_interim(),
+            field_bytes: taken.bytes,
+        };
+        take_response(&half.end, taken, head);
+        if found.interim {
+            return Poll::Ready(Ok(Head::Interim));
+        }
+        if let Some(protocol) = self.extended.as_deref().filter(|_| head.status == 200) {
+            agree(head, protocol);
+        }
+        self.received_field_bytes = found.field_bytes;
+        Poll::Ready(Ok(Head::Final(found)))
     }
 
     /// What follows of the response is nobody's.
     pub(crate) fn ignore_body(&mut self) {
-        self.receiver = None;
+        if let Some(half) = &mut self.half {
+            half.ignore();
+        }
     }
 
     /// Both messages went as a whole.
     pub(crate) fn is_complete(&self) -> bool {
-        self.sender.as_ref().is_some_and(Sender::is_ended)
-            && self.receiver.as_ref().is_some_and(Receiver::is_received)
+        self.half.as_ref().is_some_and(|half| half.is_ended() && half.is_received())
+    }
+
+    /// The host, or its connection, ended the stream.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.half.as_ref().is_none_or(Half::is_gone)
     }
 
     /// Fields and bodies, without what frames and compression make of them: (taken, sent).
     pub(crate) fn wire_bytes(&self) -> (u64, u64) {
-        let taken = self.receiver.as_ref().map_or(0, Receiver::received);
-        let sent = self.sender.as_ref().map_or(0, Sender::sent);
+        let (taken, sent) = self.half.as_ref().map_or((0, 0), |half| half.bytes);
         (self.received_field_bytes + taken, self.sent_field_bytes + sent)
     }
 }
 
+/// A host's 200 to an extended CONNECT becomes HTTP/1's 101.
+fn agree(head: &mut ResponseHead, protocol: &[u8]) {
+    head.status = 101;
+    head.headers.append(id::CONNECTION, b"upgrade");
+    head.headers.append(id::UPGRADE, protocol);
+}
+
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.trailers().is_some() {
-            self.channel().cells.http2.trailers.inc();
-        }
-        if self.response.is_some()
-            && !self.is_complete()
-            && let Some(sender) = &mut self.sender
-        {
-            sender.reset(Reason::CANCEL);
+        if let Some(half) = &mut self.half {
+            half.release(Code::CANCEL);
         }
     }
 }
 
 impl Source for ClientStream {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>> {
-        match &mut self.receiver {
-            Some(receiver) => receiver.poll_body(cx),
+        match &mut self.half {
+            Some(half) => half.poll_body(cx),
             None => Poll::Ready(Ok(Body::End)),
         }
     }
     fn data(&self) -> &[u8] {
-        self.receiver.as_ref().map_or(&[], Source::data)
+        self.half.as_ref().map_or(&[], Source::data)
     }
     fn consume(&mut self, n: usize) {
-        if let Some(receiver) = &mut self.receiver {
-            receiver.consume(n);
+        if let Some(half) = &mut self.half {
+            half.consume(n);
         }
     }
     fn trailers(&self) -> Option<&Headers> {
-        self.receiver.as_ref()?.trailers()
+        self.half.as_ref()?.trailers()
     }
 }
 
@@ -441,20 +459,20 @@ impl Sink for ClientStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
-        match &mut self.sender {
-            Some(sender) => sender.poll_write(cx, data),
-            None => Poll::Ready(Err(StreamError::Closed)),
+        match &mut self.half {
+            Some(half) => half.poll_write(cx, data),
+            None => Poll::Ready(Err(StreamError::Unseen)),
         }
     }
     fn finish(&mut self, trailers: Option<&Headers>) {
-        if let Some(sender) = &mut self.sender {
-            sender.finish(trailers);
+        if let Some(half) = &mut self.half {
+            half.finish(trailers);
         }
     }
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        match &mut self.sender {
-            Some(sender) => sender.poll_flush(cx),
-            None => Poll::Ready(Err(StreamError::Closed)),
+        match &mut self.half {
+            Some(half) => half.poll_flush(cx),
+            None => Poll::Ready(Ok(())),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! PINGs that ask whether a peer is still there. Source:
 //! `envoy.config.core.v3.KeepaliveSettings`.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dragoman_codec::h2::Endpoint;
 use dragoman_net::Deadline;
 use dragoman_proto::http2::Keepalive;
 use dragoman_types::Moment;
-use h2::{Ping, PingPong};
 
 use crate::context::Worker;
 
@@ -16,7 +17,6 @@ use crate::context::Worker;
 pub(crate) struct Asking {
     worker: Rc<Worker>,
     settings: Keepalive,
-    pings: PingPong,
     deadline: Deadline,
     next: Option<Moment>,
     /// Since when an answer is awaited.
@@ -25,15 +25,10 @@ pub(crate) struct Asking {
 
 impl Asking {
     /// `None`: the configuration asks for no PINGs.
-    pub(crate) fn new(
-        worker: &Rc<Worker>,
-        settings: Option<Keepalive>,
-        pings: Option<PingPong>,
-    ) -> Option<Asking> {
+    pub(crate) fn new(worker: &Rc<Worker>, settings: Option<Keepalive>) -> Option<Asking> {
         let mut asking = Asking {
             worker: worker.clone(),
             settings: settings?,
-            pings: pings?,
             deadline: worker.reactor.deadline(),
             next: None,
             asked: None,
@@ -58,28 +53,20 @@ impl Asking {
     }
 
     /// Ready once the peer has owed an answer for too long.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: &RefCell<Endpoint>) -> Poll<()> {
         loop {
             let Some(since) = self.asked else {
                 std::task::ready!(self.deadline.poll_at(cx, self.next));
-                // One that can't be sent: the connection is ending, which is told otherwise.
-                if self.pings.send_ping(Ping::opaque()).is_err() {
-                    return Poll::Pending;
-                }
+                end.borrow_mut().ping();
                 self.next = None;
                 self.asked = Some(self.worker.clock.now());
                 continue;
             };
-            match self.pings.poll_pong(cx) {
-                Poll::Ready(Ok(_)) => {
-                    self.asked = None;
-                    self.plan();
-                }
-                Poll::Ready(Err(_)) => return Poll::Pending,
-                Poll::Pending => {
-                    return self.deadline.poll_at(cx, Some(since.after(self.settings.timeout)));
-                }
+            if !end.borrow_mut().take_pong() {
+                return self.deadline.poll_at(cx, Some(since.after(self.settings.timeout)));
             }
+            self.asked = None;
+            self.plan();
         }
     }
 }

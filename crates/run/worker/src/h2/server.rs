@@ -6,33 +6,22 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use dragoman_codec::h2::head::BadHead;
-use dragoman_codec::h2::{Flood, Guard, GuardLimits, head};
-use dragoman_codec::{Limits, Request};
+use dragoman_codec::h2::{Arrival, Code, Endpoint, Fault, GuardLimits, Options, Side};
+use dragoman_codec::{Framing, Limits, Request};
 use dragoman_net::Deadline;
-use dragoman_types::{Connection, Moment, RequestHead};
-use h2::server::{Builder, Handshake, SendResponse};
-use h2::{Reason, RecvStream};
+use dragoman_types::{Connection, Moment, Version};
 
+use super::carrier::{self, Carrier, Over};
 use super::hands::Hands;
-use super::io::{Io, Watch};
 use super::keepalive::Asking;
 use super::stream::ServerStream;
 use crate::context::{Scratch, Worker};
 use crate::downstream::Downstream;
 use crate::exchange::{After, Exchange, too_large};
 use crate::manager::{Manager, WorkerListener};
-use crate::stream::Source;
-
-/// Response bytes that one stream may keep until the socket takes them.
-const SEND_BUFFER: usize = 128 << 10;
 
 /// A connection without a request for so long gives back what only requests need.
 const SETTLE: Duration = Duration::from_millis(20);
-
-/// Streams that a client reset, of which frames may still be on their way.
-const RESET_STREAMS: usize = 256;
 
 /// What a connection's task and its requests' share.
 pub(crate) struct Link {
@@ -40,7 +29,7 @@ pub(crate) struct Link {
     pub(crate) listener: Rc<WorkerListener>,
     pub(crate) manager: Rc<Manager>,
     pub(crate) connection: Connection,
-    pub(crate) watch: Rc<Watch>,
+    pub(crate) end: Rc<RefCell<Endpoint>>,
     active: Cell<u32>,
     /// The last request's end, or the connection's beginning.
     idle_since: Cell<Moment>,
@@ -51,29 +40,55 @@ pub(crate) struct Link {
 }
 
 /// A request that somebody is to serve.
-type Job = (http::Request<RecvStream>, SendResponse<Bytes>, InStream);
+type Job = (Arrived, ServerStream, InStream);
+
+/// What came of its head.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrived {
+    Whole,
+    TooLarge,
+    /// Envoy's name for the fault.
+    Malformed(&'static str),
+}
+
+fn options(manager: &Manager) -> Options {
+    let config = &manager.shared.config;
+    let http2 = &config.http2;
+    Options {
+        table_size: http2.hpack_table_size,
+        max_streams: http2.max_concurrent_streams,
+        stream_window: http2.initial_stream_window_size,
+        connection_window: http2.initial_connection_window_size,
+        extended_connect: http2.allow_connect,
+        limits: Limits {
+            head_bytes: config.limits.max_request_headers_bytes,
+            fields: config.limits.max_headers_count,
+        },
+        message_ends_stream: http2.message_error_ends_stream,
+        max_frames: http2.max_outbound_frames,
+        max_control_frames: http2.max_outbound_control_frames,
+        guard: GuardLimits {
+            empty_frames: http2.max_consecutive_inbound_frames_with_empty_payload,
+            priority_per_stream: http2.max_inbound_priority_frames_per_stream,
+            window_updates_per_data: http2.max_inbound_window_update_frames_per_data_frame_sent,
+            ..GuardLimits::default()
+        },
+    }
+}
 
 impl Link {
     pub(crate) fn new(
         (worker, listener, manager): (&Rc<Worker>, &Rc<WorkerListener>, &Rc<Manager>),
         connection: Connection,
     ) -> Rc<Link> {
-        let options = &manager.shared.config.http2;
-        let limits = GuardLimits {
-            empty_frames: options.max_consecutive_inbound_frames_with_empty_payload,
-            priority_per_stream: options.max_inbound_priority_frames_per_stream,
-            window_updates_per_data: options.max_inbound_window_update_frames_per_data_frame_sent,
-            ..GuardLimits::default()
-        };
-        let guard = Guard::new(limits, worker.clock.now());
-        let preface = (dragoman_codec::h2::PREFACE.len(), 0);
+        let end = Endpoint::new(Side::Server, options(manager), worker.clock.now());
         Rc::new(Link {
             worker: worker.clone(),
             listener: listener.clone(),
             manager: manager.clone(),
             idle_since: Cell::new(connection.accepted_at),
             connection,
-            watch: Watch::new(worker, preface, Some(guard)),
+            end: Rc::new(RefCell::new(end)),
             active: Cell::new(0),
             leave: Cell::new(false),
             waker: RefCell::new(None),
@@ -107,7 +122,7 @@ pub(crate) enum Ended {
     /// The client ended it, or its transport failed.
     ByClient,
     /// The client broke the protocol, or sent too much that is of no use.
-    Protocol(Option<Flood>),
+    Protocol(Fault),
     /// The fields of a request didn't come in time.
     HeadLate,
     /// The client answered no PING.
@@ -116,15 +131,10 @@ pub(crate) enum Ended {
     OwnLimit,
 }
 
-enum State {
-    Beginning(Handshake<Io, Bytes>),
-    Serving(h2::server::Connection<Io, Bytes>),
-}
-
 /// One connection's task.
 struct Serving<'a> {
     link: &'a Rc<Link>,
-    state: State,
+    carrier: &'a mut Carrier,
     asking: Option<Asking>,
     requests: u64,
     /// GOAWAY was sent; since when.
@@ -133,34 +143,22 @@ struct Serving<'a> {
     own_limit: bool,
 }
 
-/// Serves a connection until it ends. `io` gives its stream back through `link.watch`.
-pub(crate) async fn serve_connection(link: &Rc<Link>, io: Io, deadline: &mut Deadline) -> Ended {
-    let config = &link.manager.shared.config;
-    let options = &config.http2;
-    let mut builder = Builder::new();
-    builder
-        .initial_window_size(options.initial_stream_window_size)
-        .initial_connection_window_size(options.initial_connection_window_size)
-        .max_concurrent_streams(options.max_concurrent_streams)
-        .max_header_list_size(config.limits.max_request_headers_bytes as u32)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_concurrent_reset_streams(RESET_STREAMS)
-        // How many may come at once is the guard's to say: a browser leaves a page with all its requests.
-        .max_pending_accept_reset_streams(GuardLimits::default().reset_burst as usize)
-        .header_table_size(options.hpack_table_size);
-    if options.allow_connect {
-        builder.enable_connect_protocol();
-    }
-    let state = State::Beginning(builder.handshake(io));
+/// Serves a connection until it ends.
+pub(crate) async fn serve_connection(
+    link: &Rc<Link>,
+    carrier: &mut Carrier,
+    deadline: &mut Deadline,
+) -> Ended {
+    let asking = Asking::new(&link.worker, link.manager.shared.config.http2.keepalive);
     let mut serving =
-        Serving { link, state, asking: None, requests: 0, leaving: None, own_limit: false };
+        Serving { link, carrier, asking, requests: 0, leaving: None, own_limit: false };
     std::future::poll_fn(|cx| {
         link.worker.clock.read();
         let ended = serving.poll(cx, deadline);
-        let (read, written) = link.watch.uncounted();
+        let (read, written) = serving.carrier.uncounted();
         link.manager.stats.downstream_cx_rx_bytes_total.add(read);
         link.manager.stats.downstream_cx_tx_bytes_total.add(written);
-        link.watch.count(&link.manager.http2);
+        carrier::count(&link.end, &link.manager.http2);
         ended
     })
     .await
@@ -169,115 +167,156 @@ pub(crate) async fn serve_connection(link: &Rc<Link>, io: Io, deadline: &mut Dea
 /// However the connection ends, nobody waits for its requests any more.
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
+        self.link.end.borrow_mut().close();
         self.link.hands.dismiss();
     }
 }
 
 impl Serving<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<Ended> {
+        let link = self.link;
         loop {
-            let link = self.link;
-            let connection = match &mut self.state {
-                State::Serving(connection) => connection,
-                State::Beginning(handshake) => match std::pin::Pin::new(handshake).poll(cx) {
-                    Poll::Ready(Ok(mut connection)) => {
-                        let settings = link.manager.shared.config.http2.keepalive;
-                        self.asking = Asking::new(&link.worker, settings, connection.ping_pong());
-                        self.state = State::Serving(connection);
-                        continue;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(self.ended(&error)),
-                    Poll::Pending => return self.poll_limits(cx, deadline),
-                },
-            };
             if link.leave.get() && self.leaving.is_none() {
                 self.leaving = Some(link.worker.clock.now());
-                connection.graceful_shutdown();
+                link.end.borrow_mut().leave();
             }
-            match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.ended(&error)),
-                Poll::Ready(None) if self.own_limit => return Poll::Ready(Ended::OwnLimit),
-                Poll::Ready(None) if link.watch.eof.get() => return Poll::Ready(Ended::ByClient),
-                Poll::Ready(None) => return Poll::Ready(Ended::Orderly),
-                Poll::Pending => {
-                    if !link.leave.get() || self.leaving.is_some() {
-                        return self.poll_limits(cx, deadline);
-                    }
+            let over = self.carrier.poll(cx);
+            loop {
+                let arrival = link.end.borrow_mut().accept();
+                let Some(arrival) = arrival else { break };
+                self.accept(arrival);
+            }
+            match over {
+                Poll::Ready(Over::Fault(fault)) => return Poll::Ready(Ended::Protocol(fault)),
+                Poll::Ready(Over::ByPeer) => return Poll::Ready(Ended::ByClient),
+                Poll::Pending if self.has_left() => {
+                    return Poll::Ready(match self.own_limit {
+                        true => Ended::OwnLimit,
+                        false => Ended::Orderly,
+                    });
                 }
+                Poll::Pending if link.leave.get() && self.leaving.is_none() => {}
+                Poll::Pending => return self.poll_limits(cx, deadline),
             }
         }
     }
 
-    fn accept(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+    /// The client knows that it's over, and has all that was to go to it.
+    fn has_left(&self) -> bool {
+        let end = self.link.end.borrow();
+        let left = end.has_left() || (end.went_away() && end.streams() == 0);
+        left && end.output().is_empty()
+    }
+
+    fn accept(&mut self, arrival: Arrival) {
         let link = self.link;
+        let (arrived, key) = match arrival {
+            Arrival::Request(key) => (Arrived::Whole, key),
+            Arrival::TooLarge(key) => (Arrived::TooLarge, key),
+            Arrival::Malformed(key, why) => (Arrived::Malformed(why), key),
+        };
         self.requests += 1;
         let max = link.manager.shared.config.limits.max_requests_per_connection;
         if max.is_some_and(|max| self.requests >= u64::from(max)) && !link.leave.get() {
             link.manager.stats.downstream_cx_max_requests_reached.inc();
             link.leave.set(true);
         }
-        let job = (request, respond, InStream::new(link));
+        let job = (arrived, ServerStream::new(&link.end, key), InStream::new(link));
         if let Err(job) = link.hands.give(job) {
             // A panic ends the request alone: its task is the boundary.
             link.worker.reactor.spawn(serve_streams(link.clone(), job));
         }
     }
 
+    /// Requests are served, or answers are on their way.
+    fn is_busy(&self) -> bool {
+        self.link.active() > 0 || self.link.end.borrow().streams() > 0
+    }
+
     /// The connection's own limits: once one has passed, the client is told and gets a while.
     fn poll_limits(&mut self, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<Ended> {
         let link = self.link;
         *link.waker.borrow_mut() = Some(cx.waker().clone());
-        if self.asking.as_mut().is_some_and(|asking| asking.poll(cx).is_ready()) {
+        if self.asking.as_mut().is_some_and(|asking| asking.poll(cx, &link.end).is_ready()) {
             link.manager.http2.keepalive_timeout.inc();
             return Poll::Ready(Ended::NoAnswer);
         }
+        loop {
+            // One timer for all.
+            let first = self.limits().into_iter().flatten().min();
+            let Some((at, limit)) = first else { return Poll::Pending };
+            std::task::ready!(deadline.poll_at(cx, Some(at)));
+            let own = if self.own_limit { Ended::OwnLimit } else { Ended::Orderly };
+            match limit {
+                Limit::Fields => {
+                    link.manager.stats.downstream_rq_header_timeout.inc();
+                    return Poll::Ready(Ended::HeadLate);
+                }
+                Limit::Drain => return Poll::Ready(own),
+                Limit::Settle => {
+                    link.hands.dismiss();
+                    link.end.borrow_mut().settle();
+                }
+                Limit::Flush(limit) => {
+                    let now = link.worker.clock.now();
+                    let late = link.end.borrow_mut().give_up_flushing(now, limit);
+                    link.manager.http2.tx_flush_timeout.add(late);
+                }
+                Limit::Own if self.requests == 0 => return Poll::Ready(Ended::OwnLimit),
+                Limit::Own => {
+                    self.own_limit = true;
+                    link.leave.set(true);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// What limits the connection now, and when it has passed.
+    fn limits(&self) -> [Option<(Moment, Limit)>; 4] {
+        let link = self.link;
         let timeouts = &link.manager.shared.config.timeouts;
         // Fields that don't come whole hold up all other frames, so they end the connection.
         let patience = timeouts.request_headers.into_iter().chain(timeouts.stream_idle).min();
-        let since = link.watch.fields_since.get().zip(patience);
-        let fields = since.map(|(since, patience)| since.after(patience));
-        if fields.is_some() && deadline.poll_at(cx, fields).is_ready() {
-            link.manager.stats.downstream_rq_header_timeout.inc();
-            return Poll::Ready(Ended::HeadLate);
-        }
-        if let Some(since) = self.leaving {
-            if link.active() > 0 {
-                return Poll::Pending;
+        let fields = self.carrier.fields_since().zip(patience);
+        let flushing = link.end.borrow_mut().flushing_since().zip(timeouts.stream_flush);
+        let idle_since = link.idle_since.get();
+        let (own, settle) = match self.leaving {
+            Some(_) if self.is_busy() => (None, None),
+            Some(since) => {
+                (Some((since.max(idle_since).after(timeouts.drain), Limit::Drain)), None)
             }
-            let until = since.max(link.idle_since.get()).after(timeouts.drain);
-            std::task::ready!(deadline.poll_at(cx, Some(until)));
-            return Poll::Ready(if self.own_limit { Ended::OwnLimit } else { Ended::Orderly });
-        }
-        if link.active() == 0 && !link.hands.is_empty() {
-            let settled = link.idle_since.get().after(SETTLE);
-            if deadline.poll_at(cx, Some(settled)).is_ready() {
-                link.hands.dismiss();
+            None => {
+                let age = timeouts.max_connection.map(|t| link.connection.accepted_at.after(t));
+                let idle = timeouts.connection_idle.map(|t| idle_since.after(t));
+                let idle = idle.filter(|_| !self.is_busy());
+                let own = age.into_iter().chain(idle).min().map(|at| (at, Limit::Own));
+                let unsettled = !self.is_busy() && !link.hands.is_empty();
+                (own, unsettled.then(|| (idle_since.after(SETTLE), Limit::Settle)))
             }
-        }
-        let age = timeouts.max_connection.map(|t| link.connection.accepted_at.after(t));
-        let idle = timeouts.connection_idle.map(|t| link.idle_since.get().after(t));
-        let idle = idle.filter(|_| link.active() == 0);
-        // One timer for all.
-        let first = age.into_iter().chain(idle).chain(fields).min();
-        std::task::ready!(deadline.poll_at(cx, first));
-        self.own_limit = true;
-        if matches!(self.state, State::Beginning(_)) || self.requests == 0 {
-            return Poll::Ready(Ended::OwnLimit);
-        }
-        link.leave.set(true);
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        };
+        [
+            fields.map(|(since, patience)| (since.after(patience), Limit::Fields)),
+            flushing.map(|(since, limit)| (since.after(limit), Limit::Flush(limit))),
+            own,
+            settle,
+        ]
     }
+}
 
-    fn ended(&self, error: &h2::Error) -> Ended {
-        let flood = self.link.watch.flood.get();
-        let protocol = error.is_library() && error.reason().is_some_and(|r| r != Reason::NO_ERROR);
-        if flood.is_some() || protocol {
-            return Ended::Protocol(flood);
-        }
-        Ended::ByClient
-    }
+/// A limit of a connection that has passed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    Fields,
+    /// The client was told of the end, and had its time.
+    Drain,
+    /// Nothing was asked for a while.
+    Settle,
+    /// Answers are taken too slowly.
+    Flush(Duration),
+    /// The connection's own idle time, or its age.
+    Own,
 }
 
 /// A request that its connection knows of until it is over.
@@ -308,26 +347,14 @@ async fn serve_streams(link: Rc<Link>, first: Job) {
     let worker = &link.worker;
     let mut deadline = worker.reactor.deadline();
     let mut next = Some(first);
-    while let Some((request, respond, within)) = next {
-        let (parts, body) = request.into_parts();
-        let mut stream = ServerStream::new(body, respond);
+    while let Some((arrived, mut stream, within)) = next {
         let mut x = worker.take_scratch();
-        let taken = take_head(&link, &parts, &mut stream, &mut x.request);
-        // What is needed of the head is ours now.
-        drop(parts);
-        let (incoming, refused) = match taken {
-            Ok(incoming) => (incoming, None),
-            Err(bad) => (nothing(), Some(bad)),
-        };
-        let after = exchange(&link, incoming, refused, &mut stream, &mut deadline, &mut x).await;
+        let after = exchange(&link, arrived, &mut stream, &mut deadline, &mut x).await;
         worker.give_scratch(x);
         match after {
             After::Close => link.leave(),
-            After::Cut => stream.reset(Reason::INTERNAL_ERROR),
+            After::Cut => stream.reset(Code::INTERNAL_ERROR),
             After::Keep | After::Gone => {}
-        }
-        if stream.trailers().is_some() {
-            link.manager.http2.trailers.inc();
         }
         drop(stream);
         drop(within);
@@ -337,13 +364,15 @@ async fn serve_streams(link: Rc<Link>, first: Job) {
 
 async fn exchange(
     link: &Link,
-    incoming: Request,
-    refused: Option<BadHead>,
+    arrived: Arrived,
     stream: &mut ServerStream,
     deadline: &mut Deadline,
     x: &mut Scratch,
 ) -> After {
     let start = link.worker.clock.now();
+    x.request.clear();
+    x.request.version = Version::Http2;
+    let incoming = stream.take_head(&mut x.request).unwrap_or(NOTHING);
     let mut exchange = Exchange::new(
         &link.worker,
         (&link.listener, &link.manager),
@@ -353,49 +382,20 @@ async fn exchange(
         incoming,
         start,
     );
-    match refused {
-        None => exchange.serve().await,
-        Some(BadHead::Malformed) => {
-            exchange.break_off("http2.invalid.header.field");
-            drop(exchange);
-            stream.reset(Reason::PROTOCOL_ERROR);
-            After::Keep
-        }
-        Some(BadHead::TooManyFields | BadHead::Unsayable) => {
-            link.manager.http2.header_overflow.inc();
-            exchange.refuse(too_large()).await;
-            After::Keep
-        }
+    match arrived {
+        Arrived::Whole => return exchange.serve().await,
+        Arrived::TooLarge => exchange.refuse(too_large()).await,
+        Arrived::Malformed(why) => exchange.break_off(why),
     }
+    After::Keep
 }
 
-fn nothing() -> Request {
-    Request {
-        consumed: 0,
-        framing: dragoman_codec::Framing::None,
-        keep_alive: true,
-        expect_continue: false,
-        upgrade: false,
-        field_bytes: 0,
-    }
-}
-
-fn take_head(
-    link: &Link,
-    parts: &http::request::Parts,
-    stream: &mut ServerStream,
-    head: &mut RequestHead,
-) -> Result<Request, BadHead> {
-    let config = &link.manager.shared.config.limits;
-    let limits =
-        Limits { head_bytes: config.max_request_headers_bytes, fields: config.max_headers_count };
-    let protocol = parts.extensions.get::<h2::ext::Protocol>();
-    let protocol = protocol.map(|protocol| protocol.as_str().as_bytes());
-    let end = stream.is_received();
-    let taken = head::request_head(parts, protocol, end, &limits, head);
-    match &taken {
-        Ok(incoming) => stream.note_fields(incoming.field_bytes),
-        Err(_) => head.clear(),
-    }
-    taken
-}
+/// What is known of a head that can't be read.
+const NOTHING: Request = Request {
+    consumed: 0,
+    framing: Framing::None,
+    keep_alive: true,
+    expect_continue: false,
+    upgrade: false,
+    field_bytes: 0,
+};

@@ -1,83 +1,130 @@
-//! A client's stream: the request's body comes from it, the response goes to it.
+//! One stream of a connection: a message comes from it, another goes to it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use dragoman_codec::Framing;
-use dragoman_codec::h2::head;
-use dragoman_types::{Headers, ResponseHead, Version, id};
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use dragoman_codec::h2::{Code, Endpoint, Gone, Head, Key};
+use dragoman_codec::{Framing, Request};
+use dragoman_types::{Headers, RequestHead, ResponseHead, Version, id};
 
 use crate::h1::ResponseContext;
 use crate::stream::{Body, Sink, Source, StreamError};
 
-/// The receiving half of a stream, of either side.
-#[derive(Debug)]
-pub(crate) struct Receiver {
-    body: RecvStream,
-    chunk: Bytes,
-    ended: bool,
+/// A stream of either side. Whoever lets it go says with what code, if it isn't over.
+pub(crate) struct Half {
+    pub(crate) end: Rc<RefCell<Endpoint>>,
+    pub(crate) key: Key,
+    chunk: Vec<u8>,
+    /// Where in it the bytes begin that nobody has taken.
+    taken: usize,
+    /// The message came as a whole.
+    received: bool,
     trailers: Option<Headers>,
-    /// Its trailers are none.
-    malformed: bool,
-    /// Bytes that came as DATA.
-    received: u64,
+    /// Bytes that a body of known length still has to have; its last frame ends the stream.
+    owed: Option<u64>,
+    /// All was sent.
+    ended: bool,
+    /// Bytes of bodies: (taken, sent).
+    pub(crate) bytes: (u64, u64),
+    released: bool,
 }
 
-impl Receiver {
-    pub(crate) fn new(body: RecvStream) -> Receiver {
-        let ended = body.is_end_stream();
-        Receiver { body, chunk: Bytes::new(), ended, trailers: None, malformed: false, received: 0 }
-    }
-
-    /// Bytes that came as DATA.
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    pub(crate) fn is_received(&self) -> bool {
-        self.chunk.is_empty() && (self.ended || self.body.is_end_stream())
+impl std::fmt::Debug for Half {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Half").field(&self.key).finish()
     }
 }
 
-impl Source for Receiver {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>> {
-        loop {
-            if !self.chunk.is_empty() {
-                return Poll::Ready(Ok(Body::Data));
-            }
-            if self.ended {
-                return Poll::Ready(Ok(Body::End));
-            }
-            match ready!(self.body.poll_data(cx)) {
-                Some(data) => {
-                    self.chunk = data.map_err(StreamError::of_h2)?;
-                    self.received += self.chunk.len() as u64;
-                }
-                None => {
-                    let trailers = ready!(self.body.poll_trailers(cx));
-                    if let Some(fields) = trailers.map_err(StreamError::of_h2)? {
-                        self.trailers = head::trailers(&fields).ok();
-                        self.malformed = self.trailers.is_none();
-                    }
-                    self.ended = true;
-                    if self.malformed {
-                        return Poll::Ready(Err(StreamError::Http2));
-                    }
-                }
-            }
+impl Half {
+    pub(crate) fn new(end: Rc<RefCell<Endpoint>>, key: Key) -> Half {
+        Half {
+            end,
+            key,
+            chunk: Vec::new(),
+            taken: 0,
+            received: false,
+            trailers: None,
+            owed: None,
+            ended: false,
+            bytes: (0, 0),
+            released: false,
         }
     }
 
+    /// Every byte of the message was taken.
+    pub(crate) fn is_received(&self) -> bool {
+        self.data().is_empty()
+            && (self.received || self.released || self.end.borrow_mut().is_received(self.key))
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What follows of the message is nobody's.
+    pub(crate) fn ignore(&mut self) {
+        self.received = true;
+    }
+
+    /// A message begins; `length`: of a body that nothing follows.
+    pub(crate) fn begin(&mut self, length: Option<u64>, ended: bool) {
+        (self.owed, self.ended) = (length, ended);
+    }
+
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<Gone> {
+        self.end.borrow_mut().poll_gone(self.key, cx)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.end.borrow_mut().gone(self.key).is_some()
+    }
+
+    pub(crate) fn reset(&mut self, code: Code) {
+        self.ended = true;
+        if !self.released {
+            self.end.borrow_mut().reset(self.key, code);
+        }
+    }
+
+    pub(crate) fn release(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.released, true) {
+            let unread = self.chunk.len() - self.taken;
+            self.end.borrow_mut().release(self.key, unread, code);
+        }
+    }
+}
+
+impl Source for Half {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>> {
+        if self.taken < self.chunk.len() {
+            return Poll::Ready(Ok(Body::Data));
+        }
+        if self.received {
+            return Poll::Ready(Ok(Body::End));
+        }
+        self.chunk.clear();
+        self.taken = 0;
+        let mut end = self.end.borrow_mut();
+        let more = ready!(end.poll_body(self.key, cx, &mut self.chunk))?;
+        if more {
+            self.bytes.0 += self.chunk.len() as u64;
+            return Poll::Ready(Ok(Body::Data));
+        }
+        self.trailers = end.take_trailers(self.key);
+        self.received = true;
+        Poll::Ready(Ok(Body::End))
+    }
+
     fn data(&self) -> &[u8] {
-        &self.chunk
+        &self.chunk[self.taken..]
     }
 
     fn consume(&mut self, n: usize) {
-        self.chunk.advance(n);
-        // It fails only for a stream that is gone, which the next poll tells.
-        let _ = self.body.flow_control().release_capacity(n);
+        self.taken += n;
+        if n > 0 && !self.released {
+            self.end.borrow_mut().consumed(self.key, n);
+        }
     }
 
     fn trailers(&self) -> Option<&Headers> {
@@ -85,43 +132,7 @@ impl Source for Receiver {
     }
 }
 
-/// The sending half of a stream, of either side.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    stream: SendStream<Bytes>,
-    /// Bytes that a body of known length still has to have; its last frame ends the stream.
-    owed: Option<u64>,
-    ended: bool,
-    /// Bytes that went as DATA.
-    sent: u64,
-}
-
-impl Sender {
-    /// `length`: of a body that nothing follows.
-    pub(crate) fn new(stream: SendStream<Bytes>, length: Option<u64>, ended: bool) -> Sender {
-        Sender { stream, owed: length, ended, sent: 0 }
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Bytes that went as DATA.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
-        self.stream.poll_reset(cx)
-    }
-
-    pub(crate) fn reset(&mut self, reason: Reason) {
-        self.ended = true;
-        self.stream.send_reset(reason);
-    }
-}
-
-impl Sink for Sender {
+impl Sink for Half {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -136,40 +147,21 @@ impl Sink for Sender {
         if self.ended || data.is_empty() {
             return Poll::Ready(Ok(all));
         }
-        self.stream.reserve_capacity(data.len());
-        while self.stream.capacity() == 0 {
-            match ready!(self.stream.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(StreamError::of_h2(error))),
-                None => return Poll::Ready(Err(StreamError::Closed)),
-            }
-        }
-        let n = self.stream.capacity().min(data.len());
+        let last = self.owed == Some(data.len() as u64);
+        let sent = ready!(self.end.borrow_mut().poll_send(self.key, cx, data, last))?;
         if let Some(owed) = &mut self.owed {
-            *owed -= n as u64;
+            *owed -= sent as u64;
             self.ended = *owed == 0;
         }
-        let sent = self.stream.send_data(Bytes::copy_from_slice(&data[..n]), self.ended);
-        sent.map_err(StreamError::of_h2)?;
-        self.sent += n as u64;
-        Poll::Ready(Ok(n))
+        self.bytes.1 += sent as u64;
+        Poll::Ready(Ok(sent))
     }
 
     fn finish(&mut self, trailers: Option<&Headers>) {
-        if self.ended {
-            return;
+        if !std::mem::replace(&mut self.ended, true) {
+            let trailers = trailers.filter(|fields| !fields.is_empty());
+            self.end.borrow_mut().finish(self.key, trailers);
         }
-        self.ended = true;
-        let trailers = trailers.filter(|fields| !fields.is_empty()).map(head::fields);
-        // Either fails only for a stream that is gone, which its reset tells.
-        let _ = match trailers {
-            Some(Ok(fields)) => self.stream.send_trailers(fields),
-            Some(Err(_)) => {
-                self.stream.send_reset(Reason::INTERNAL_ERROR);
-                Ok(())
-            }
-            None => self.stream.send_data(Bytes::new(), true),
-        };
     }
 
     /// What was taken is within the peer's window: the connection's task sends it.
@@ -180,10 +172,11 @@ impl Sink for Sender {
 
 /// A request and its answer on a client's connection. A response that isn't complete when it goes is
 /// reset.
+#[derive(Debug)]
 pub(crate) struct ServerStream {
-    receiver: Receiver,
-    respond: SendResponse<Bytes>,
-    sender: Option<Sender>,
+    half: Half,
+    /// The final head was sent.
+    responded: bool,
     pub(crate) sent_field_bytes: u64,
     /// Bytes of the request's fields.
     received_field_bytes: u64,
@@ -191,56 +184,66 @@ pub(crate) struct ServerStream {
     gone: bool,
 }
 
-impl std::fmt::Debug for ServerStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ServerStream").field(&self.respond.stream_id()).finish()
-    }
-}
-
 impl ServerStream {
-    pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> ServerStream {
+    pub(crate) fn new(end: &Rc<RefCell<Endpoint>>, key: Key) -> ServerStream {
         ServerStream {
-            receiver: Receiver::new(body),
-            respond,
-            sender: None,
+            half: Half::new(end.clone(), key),
+            responded: false,
             sent_field_bytes: 0,
             received_field_bytes: 0,
             gone: false,
         }
     }
 
-    pub(crate) fn note_fields(&mut self, bytes: u64) {
-        self.received_field_bytes = bytes;
+    /// Takes the request's head over into `head`, if it could be read.
+    pub(crate) fn take_head(&mut self, head: &mut RequestHead) -> Option<Request> {
+        let mut end = self.half.end.borrow_mut();
+        let mut taken = end.take_head(self.half.key)?;
+        head.version = Version::Http2;
+        std::mem::swap(&mut head.headers, &mut taken.headers);
+        let (framing, field_bytes) = (taken.framing(), taken.bytes);
+        end.give_back(taken);
+        drop(end);
+        self.received_field_bytes = field_bytes;
+        Some(Request {
+            consumed: 0,
+            framing,
+            keep_alive: true,
+            expect_continue: head.headers.get(id::EXPECT).is_some_and(is_continue),
+            upgrade: false,
+            field_bytes,
+        })
     }
 
     pub(crate) fn is_received(&self) -> bool {
-        self.receiver.is_received()
+        self.half.is_received()
     }
 
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.gone {
             return Poll::Ready(());
         }
-        let reset = match &mut self.sender {
-            None => self.respond.poll_reset(cx),
-            Some(sender) if sender.is_ended() => return Poll::Pending,
-            Some(sender) => sender.poll_reset(cx),
-        };
-        self.gone = reset.is_ready();
-        reset.map(|_| ())
+        if self.half.is_ended() {
+            return Poll::Pending;
+        }
+        let _ = ready!(self.half.poll_gone(cx));
+        self.gone = true;
+        Poll::Ready(())
+    }
+
+    /// Why the stream ended before its time.
+    pub(crate) fn why_gone(&self) -> Option<Gone> {
+        self.half.end.borrow_mut().gone(self.half.key)
     }
 
     /// Fields and bodies, without what frames and compression make of them: (taken, sent).
     pub(crate) fn wire_bytes(&self) -> (u64, u64) {
-        let sent = self.sender.as_ref().map_or(0, |sender| sender.sent);
-        (self.received_field_bytes + self.receiver.received, self.sent_field_bytes + sent)
+        let (taken, sent) = self.half.bytes;
+        (self.received_field_bytes + taken, self.sent_field_bytes + sent)
     }
 
     pub(crate) fn interim(&mut self, head: &ResponseHead) {
-        if let Ok(response) = head::response(head, false) {
-            // A stream that is gone is told of by its reset.
-            let _ = self.respond.send_informational(response);
-        }
+        self.half.end.borrow_mut().respond(self.half.key, head, false, false);
     }
 
     pub(crate) fn send_continue(&mut self) {
@@ -267,47 +270,40 @@ impl ServerStream {
             Framing::Length(length) if head.version <= Version::Http11 => Some(length),
             _ => None,
         };
-        match head::response(head, context.tunnel) {
-            Ok(response) => match self.respond.send_response(response, end) {
-                Ok(stream) => self.sender = Some(Sender::new(stream, length, end)),
-                Err(_) => self.gone = true,
-            },
-            Err(_) => self.reset(Reason::INTERNAL_ERROR),
-        }
+        self.half.end.borrow_mut().respond(self.half.key, head, context.tunnel, end);
+        self.half.begin(length, end);
+        self.responded = true;
         context.close
     }
 
-    pub(crate) fn reset(&mut self, reason: Reason) {
-        self.gone = true;
-        match &mut self.sender {
-            Some(sender) => sender.reset(reason),
-            None => self.respond.send_reset(reason),
-        }
+    pub(crate) fn reset(&mut self, code: Code) {
+        self.half.reset(code);
     }
 }
 
 impl Drop for ServerStream {
     fn drop(&mut self) {
-        let ended = self.sender.as_ref().is_some_and(Sender::is_ended);
-        if !ended && !self.gone {
-            let malformed = self.receiver.malformed;
-            self.reset(if malformed { Reason::PROTOCOL_ERROR } else { Reason::INTERNAL_ERROR });
-        }
+        // A whole answer is there, and nobody wants what the request still has.
+        let code = match self.half.is_ended() {
+            true => Code::NO_ERROR,
+            false => Code::INTERNAL_ERROR,
+        };
+        self.half.release(code);
     }
 }
 
 impl Source for ServerStream {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Body, StreamError>> {
-        self.receiver.poll_body(cx)
+        self.half.poll_body(cx)
     }
     fn data(&self) -> &[u8] {
-        self.receiver.data()
+        self.half.data()
     }
     fn consume(&mut self, n: usize) {
-        self.receiver.consume(n);
+        self.half.consume(n);
     }
     fn trailers(&self) -> Option<&Headers> {
-        self.receiver.trailers()
+        self.half.trailers()
     }
 }
 
@@ -317,21 +313,33 @@ impl Sink for ServerStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
-        match &mut self.sender {
-            Some(sender) => sender.poll_write(cx, data),
-            None => Poll::Ready(Err(StreamError::Closed)),
+        match self.responded {
+            true => self.half.poll_write(cx, data),
+            false => Poll::Ready(Err(StreamError::Closed)),
         }
     }
     fn finish(&mut self, trailers: Option<&Headers>) {
-        if let Some(sender) = &mut self.sender {
-            sender.finish(trailers);
+        if self.responded {
+            self.half.finish(trailers);
         }
     }
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        match &mut self.sender {
-            Some(sender) => sender.poll_flush(cx),
-            None if self.gone => Poll::Ready(Err(StreamError::Closed)),
-            None => Poll::Ready(Ok(())),
+        match self.gone {
+            true if !self.responded => Poll::Ready(Err(StreamError::Closed)),
+            _ => self.half.poll_flush(cx),
         }
     }
+}
+
+fn is_continue(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
+}
+
+/// A host's answer: its head, taken over into `head`.
+pub(crate) fn take_response(end: &RefCell<Endpoint>, mut taken: Head, head: &mut ResponseHead) {
+    head.clear();
+    head.version = Version::Http2;
+    head.status = taken.status;
+    std::mem::swap(&mut head.headers, &mut taken.headers);
+    end.borrow_mut().give_back(taken);
 }

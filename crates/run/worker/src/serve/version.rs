@@ -1,7 +1,6 @@
 //! Which HTTP a client speaks, and the serving of HTTP/2.
 
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::Poll;
 
 use dragoman_codec::h2::PREFACE;
@@ -12,17 +11,21 @@ use dragoman_types::Version;
 
 use super::ClientConnection;
 use crate::h1::Wire;
-use crate::h2::{Ended, Io, Link, Watch, serve_connection};
+use crate::h2::{Carrier, Ended, Link, serve_connection};
 
-/// A wire whose connection HTTP/2 serves. However that ends, the wire knows what went over it.
+/// A wire whose connection HTTP/2 serves. However that ends, the wire has it back, and knows what went over
+/// it.
 struct Handed<'a> {
     wire: &'a mut Wire,
-    watch: Rc<Watch>,
+    carrier: Carrier,
 }
 
 impl Drop for Handed<'_> {
     fn drop(&mut self) {
-        self.wire.served_by_other(self.watch.all_bytes());
+        let Handed { wire, carrier } = self;
+        wire.served_by_other(carrier.all_bytes());
+        wire.stream = std::mem::replace(&mut carrier.stream, Stream::Gone);
+        wire.eof = carrier.is_eof();
     }
 }
 
@@ -71,19 +74,16 @@ impl ClientConnection {
 
     pub(super) async fn serve_http2(&mut self) {
         let wire = &mut self.server.wire;
-        // From here on the connection's watch counts, what was read already included.
+        // From here on the carrier counts, what was read already included.
         let _ = wire.uncounted();
         let stream = std::mem::replace(&mut wire.stream, Stream::Gone);
         let input = std::mem::take(&mut wire.input);
         let parts = (&self.worker, &self.listener, &self.manager);
         let link = Link::new(parts, self.connection.clone());
-        let io = Io::new(stream, input, link.watch.clone());
-        let handed = Handed { wire, watch: link.watch.clone() };
-        let ended = serve_connection(&link, io, &mut self.deadline).await;
+        let carrier = Carrier::new(&self.worker, stream, input, link.end.clone());
+        let mut handed = Handed { wire, carrier };
+        let ended = serve_connection(&link, &mut handed.carrier, &mut self.deadline).await;
         drop(handed);
-        let wire = &mut self.server.wire;
-        wire.stream = link.watch.take_stream().unwrap_or(Stream::Gone);
-        wire.eof = link.watch.eof.get();
         let active = link.active() > 0;
         match ended {
             Ended::ByClient => {
@@ -93,9 +93,9 @@ impl ClientConnection {
                 }
                 return;
             }
-            Ended::Protocol(flood) => {
+            Ended::Protocol(fault) => {
                 self.count_protocol_error();
-                self.manager.count_flood(flood);
+                self.manager.count_flood(fault.flood);
                 if active {
                     self.count_active_end(false);
                 }

@@ -205,6 +205,7 @@ impl WorkerHost {
     ) -> Option<Share> {
         self.cluster.stats.upstream_cx_http2_total.inc();
         let first = channel.share();
+        channel.offer();
         self.channels[priority as usize].borrow_mut().push(channel.clone());
         self.pool(priority).share(|| channel.share());
         // Of those that it has no place for one opens the next connection, and so on.

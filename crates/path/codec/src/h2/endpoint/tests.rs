@@ -1,0 +1,359 @@
+use std::task::{Poll, Waker};
+
+use dragoman_types::{Headers, RequestHead, ResponseHead, id};
+
+use super::*;
+use crate::h2::stream::Key;
+
+const NOW: Moment = Moment::START;
+
+fn options() -> Options {
+    Options {
+        table_size: 4096,
+        max_streams: 100,
+        stream_window: FIRST_WINDOW,
+        connection_window: FIRST_WINDOW,
+        extended_connect: true,
+        limits: Limits { head_bytes: 60 << 10, fields: 100 },
+        message_ends_stream: true,
+        max_frames: 10_000,
+        max_control_frames: 1000,
+        guard: GuardLimits::default(),
+    }
+}
+
+fn cx() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+/// A client's end and a server's, with the bytes between them.
+struct Both {
+    client: Endpoint,
+    server: Endpoint,
+}
+
+impl Both {
+    fn new(options: Options) -> Both {
+        let client = Endpoint::new(Side::Client, options, NOW);
+        let server = Endpoint::new(Side::Server, options, NOW);
+        let mut both = Both { client, server };
+        both.talk();
+        both
+    }
+
+    /// Moves bytes, a few at a time, until there are none.
+    fn talk(&mut self) {
+        for round in 1.. {
+            let moved = carry(&mut self.client, &mut self.server, round)
+                + carry(&mut self.server, &mut self.client, round);
+            if moved == 0 {
+                break;
+            }
+        }
+    }
+
+    fn ask(&mut self, path: &[u8], end: bool) -> (Key, Key) {
+        let ours = self.client.open(&request(path), None, b"http", end).unwrap();
+        self.talk();
+        let Some(Arrival::Request(theirs)) = self.server.accept() else { panic!("no request") };
+        let head = self.server.take_head(theirs).unwrap();
+        assert_eq!(head.headers.get(id::PATH), Some(path));
+        assert_eq!(head.end, end);
+        (ours, theirs)
+    }
+
+    fn received(&mut self, key: Key) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let mut chunk = Vec::new();
+            match self.client.poll_body(key, &cx(), &mut chunk) {
+                Poll::Ready(Ok(true)) => {
+                    self.client.consumed(key, chunk.len());
+                    all.extend_from_slice(&chunk);
+                    self.talk();
+                }
+                _ => return all,
+            }
+        }
+    }
+}
+
+fn carry(from: &mut Endpoint, to: &mut Endpoint, pieces: usize) -> usize {
+    let bytes = from.output().to_vec();
+    from.sent(bytes.len());
+    for piece in bytes.chunks(bytes.len().div_ceil(pieces % 7 + 1).max(1)) {
+        to.receive(piece, NOW);
+    }
+    bytes.len()
+}
+
+fn request(path: &[u8]) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.headers.append(id::METHOD, b"POST");
+    head.headers.append(id::PATH, path);
+    head.headers.append(id::AUTHORITY, b"a.example");
+    head.headers.append(&b"x-own"[..], b"value");
+    head
+}
+
+fn response(status: u16) -> ResponseHead {
+    let mut head = ResponseHead { status, ..ResponseHead::default() };
+    head.headers.append(id::CONTENT_TYPE, b"text/plain");
+    head
+}
+
+fn send(end: &mut Endpoint, key: Key, data: &[u8]) -> usize {
+    match end.poll_send(key, &cx(), data, false) {
+        Poll::Ready(Ok(sent)) => sent,
+        Poll::Ready(Err(gone)) => panic!("{gone:?}"),
+        Poll::Pending => 0,
+    }
+}
+
+#[test]
+fn a_request_and_its_answer_go_whole() {
+    let mut both = Both::new(options());
+    for round in 0..50 {
+        let (ours, theirs) = both.ask(b"/a?b=<\"c\">", false);
+        assert_eq!(send(&mut both.client, ours, b"hello"), 5);
+        let mut trailers = Headers::new();
+        trailers.append(&b"x-sum"[..], b"1");
+        both.client.finish(ours, Some(&trailers));
+        both.talk();
+        let mut body = Vec::new();
+        assert_eq!(both.server.poll_body(theirs, &cx(), &mut body), Poll::Ready(Ok(true)));
+        assert_eq!(body, b"hello");
+        both.server.consumed(theirs, 5);
+        body.clear();
+        assert_eq!(both.server.poll_body(theirs, &cx(), &mut body), Poll::Ready(Ok(false)));
+        let taken = both.server.take_trailers(theirs).unwrap();
+        assert_eq!(taken.get(&b"x-sum"[..]), Some(&b"1"[..]));
+        both.server.respond(theirs, &response(103), false, false);
+        both.server.respond(theirs, &response(200 + round), false, false);
+        send(&mut both.server, theirs, b"world");
+        both.server.finish(theirs, None);
+        both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+        both.talk();
+        for status in [103, 200 + round] {
+            let Poll::Ready(Ok(head)) = both.client.poll_head(ours, &cx()) else { panic!() };
+            assert_eq!(head.status, status);
+            both.client.give_back(head);
+        }
+        assert_eq!(both.received(ours), b"world");
+        assert!(both.client.is_received(ours));
+        both.client.release(ours, 0, Code::CANCEL);
+        both.talk();
+        assert_eq!((both.client.streams(), both.server.streams()), (0, 0));
+    }
+    assert_eq!((both.client.fault(), both.server.fault()), (None, None));
+    assert_eq!(both.client.seen.resets_out + both.server.seen.resets_out, 0);
+}
+
+#[test]
+fn a_slow_reader_holds_nobody_up_beyond_what_is_kept() {
+    let mut both = Both::new(options());
+    let (ours, theirs) = both.ask(b"/", true);
+    both.server.respond(theirs, &response(200), false, false);
+    let block = vec![7; 1 << 20];
+    let mut sent = 0;
+    loop {
+        let n = send(&mut both.server, theirs, &block[sent..]);
+        both.talk();
+        sent += n;
+        if n == 0 {
+            break;
+        }
+    }
+    // The window's bytes are there, and as many wait as are kept of one stream.
+    assert_eq!(sent, FIRST_WINDOW as usize + (64 << 10));
+    let (short, shorts) = both.ask(b"/short", true);
+    both.server.respond(shorts, &response(200), false, false);
+    assert_eq!(send(&mut both.server, shorts, b"short"), 5);
+    both.server.finish(shorts, None);
+    // Its holder is through with it, though the connection's window is used up.
+    both.server.release(shorts, 0, Code::INTERNAL_ERROR);
+    assert_eq!(both.server.streams(), 2);
+    both.talk();
+    assert!(both.client.poll_head(short, &cx()).is_ready());
+    assert!(both.received(short).is_empty());
+    assert_eq!(both.received(ours).len(), sent);
+    assert_eq!(both.received(short), b"short");
+    both.talk();
+    assert_eq!(both.server.streams(), 1);
+}
+
+#[test]
+fn what_is_not_taken_is_given_up() {
+    let mut both = Both::new(options());
+    let (_, theirs) = both.ask(b"/", true);
+    both.server.respond(theirs, &response(200), false, false);
+    let block = vec![7; FIRST_WINDOW as usize + 10];
+    assert_eq!(send(&mut both.server, theirs, &block), block.len());
+    both.server.finish(theirs, None);
+    both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+    both.talk();
+    let limit = std::time::Duration::from_secs(1);
+    assert_eq!(both.server.flushing_since(), Some(NOW));
+    assert_eq!(both.server.give_up_flushing(NOW, limit), 0);
+    assert_eq!(both.server.give_up_flushing(NOW.after(limit), limit), 1);
+    assert_eq!((both.server.streams(), both.server.flushing_since()), (0, None));
+}
+
+#[test]
+fn streams_take_turns() {
+    let mut both = Both::new(options());
+    let keys: Vec<_> = (0..8).map(|_| both.ask(b"/", true)).collect();
+    for (_, theirs) in &keys {
+        both.server.respond(*theirs, &response(200), false, false);
+        assert_eq!(send(&mut both.server, *theirs, &[1; 60_000]), 60_000);
+    }
+    both.talk();
+    // Each has its first frames before any has all.
+    let mut sizes = vec![Vec::new(); keys.len()];
+    for _ in 0..100 {
+        for ((ours, _), sizes) in keys.iter().zip(&mut sizes) {
+            let mut chunk = Vec::new();
+            if both.client.poll_body(*ours, &cx(), &mut chunk) == Poll::Ready(Ok(true)) {
+                both.client.consumed(*ours, chunk.len());
+                sizes.push(chunk.len());
+            }
+        }
+        both.talk();
+    }
+    assert!(sizes.iter().all(|sizes| sizes.iter().sum::<usize>() == 60_000), "{sizes:?}");
+    assert!(sizes[1..].iter().all(|sizes| sizes[0] <= frames::LARGEST), "{sizes:?}");
+}
+
+#[test]
+fn what_came_before_a_reset_is_there() {
+    let mut both = Both::new(options());
+    let (ours, theirs) = both.ask(b"/", true);
+    both.server.respond(theirs, &response(200), false, false);
+    send(&mut both.server, theirs, b"half");
+    both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+    both.talk();
+    assert!(both.client.poll_head(ours, &cx()).is_ready());
+    assert_eq!(both.received(ours), b"half");
+    let gone = both.client.poll_body(ours, &cx(), &mut Vec::new());
+    assert_eq!(gone, Poll::Ready(Err(Gone::Reset(Code::INTERNAL_ERROR))));
+}
+
+#[test]
+fn the_end_is_told_twice() {
+    let mut both = Both::new(options());
+    let (ours, theirs) = both.ask(b"/", true);
+    both.server.leave();
+    assert!(!both.server.has_left());
+    // One that was on its way when the client was told is taken.
+    let late = both.client.open(&request(b"/late"), None, b"http", true).unwrap();
+    both.talk();
+    assert!(!both.client.may_open() && both.client.went_away());
+    assert!(matches!(both.server.accept(), Some(Arrival::Request(_))));
+    assert_eq!(both.client.gone(late), None);
+    both.server.respond(theirs, &response(204), false, true);
+    both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+    both.talk();
+    assert!(!both.server.has_left());
+    assert!(both.client.poll_head(ours, &cx()).is_ready());
+    both.client.release(ours, 0, Code::CANCEL);
+}
+
+#[test]
+fn a_connection_that_ends_says_what_it_has_not_seen() {
+    let mut both = Both::new(options());
+    let (first, _) = both.ask(b"/", true);
+    both.server.fail(Fault::protocol("for a test"));
+    let second = both.client.open(&request(b"/"), None, b"http", true).unwrap();
+    let bytes = both.server.output().to_vec();
+    both.client.receive(&bytes, NOW);
+    assert_eq!(both.client.gone(second), Some(Gone::Unseen));
+    assert_eq!(both.client.gone(first), None);
+    both.client.close();
+    assert_eq!(both.client.gone(first), Some(Gone::Closed));
+}
+
+#[test]
+fn large_heads_go_in_several_frames() {
+    let mut both = Both::new(options());
+    let mut head = request(b"/");
+    let value: Vec<u8> = (0..50_000u32).map(|n| b' ' + (n * 7 % 90) as u8).collect();
+    head.headers.append(&b"x-large"[..], &value);
+    both.client.open(&head, None, b"http", true).unwrap();
+    both.talk();
+    let Some(Arrival::Request(key)) = both.server.accept() else { panic!() };
+    let taken = both.server.take_head(key).unwrap();
+    assert_eq!(taken.headers.get(&b"x-large"[..]), Some(&value[..]));
+    // One that is too large is told of, and the next one can be read.
+    head.headers.append(&b"x-larger"[..], &value);
+    both.client.open(&head, None, b"http", true).unwrap();
+    both.talk();
+    assert!(matches!(both.server.accept(), Some(Arrival::TooLarge(_))));
+    both.ask(b"/next", true);
+}
+
+#[test]
+fn windows_are_given_back_whatever_becomes_of_the_bytes() {
+    let mut both = Both::new(options());
+    for _ in 0..20 {
+        let (ours, theirs) = both.ask(b"/", false);
+        let block = [7; 30_000];
+        assert_eq!(send(&mut both.client, ours, &block), block.len());
+        both.talk();
+        both.server.respond(theirs, &response(413), false, true);
+        both.server.release(theirs, 0, Code::NO_ERROR);
+        both.talk();
+        assert_eq!(both.client.gone(ours), Some(Gone::Reset(Code::NO_ERROR)));
+        both.client.release(ours, 0, Code::CANCEL);
+    }
+    assert_eq!(both.server.fault(), None);
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut seed = 1u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as u32
+    };
+    for round in 0..3000 {
+        let side = if round % 2 == 0 { Side::Server } else { Side::Client };
+        let mut end = Endpoint::new(side, options(), NOW);
+        let mut bytes = if side == Side::Server { PREFACE.to_vec() } else { Vec::new() };
+        frames::put(&mut bytes, frames::SETTINGS, 0, 0, &[]);
+        let mut held = Vec::new();
+        if side == Side::Client {
+            held.extend(end.open(&request(b"/"), None, b"http", false));
+        }
+        for _ in 0..random() % 30 {
+            let payload: Vec<u8> = (0..random() % 40).map(|_| random() as u8).collect();
+            let (kind, flags) = ((random() % 11) as u8, random() as u8);
+            frames::put(&mut bytes, kind, flags, random() % 6, &payload);
+        }
+        for piece in bytes.chunks(random() as usize % 60 + 1) {
+            end.receive(piece, NOW);
+            while let Some(arrival) = end.accept() {
+                let (Arrival::Request(key) | Arrival::TooLarge(key) | Arrival::Malformed(key, _)) =
+                    arrival;
+                end.respond(key, &response(200), false, false);
+                held.push(key);
+            }
+            if random() % 3 == 0
+                && let Some(key) = held.pop()
+            {
+                end.finish(key, None);
+                end.release(key, 0, Code::CANCEL);
+            }
+            for key in &held {
+                let _ = end.poll_head(*key, &cx());
+                let _ = end.poll_send(*key, &cx(), b"some", false);
+                let mut chunk = Vec::new();
+                if end.poll_body(*key, &cx(), &mut chunk) == Poll::Ready(Ok(true)) {
+                    end.consumed(*key, chunk.len());
+                }
+            }
+            end.sent(end.output().len());
+        }
+    }
+}
