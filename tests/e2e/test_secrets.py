@@ -1,6 +1,7 @@
 """Secrets that stand in files: taken over when the files change, by whatever way they do."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,6 +128,25 @@ def test_a_file_without_the_secret_leaves_the_old_one(
         path.unlink()
         running.wait(lambda: running.stat("sds.secret.update_attempt") == 3)
         assert shown(running) == "a.example.com"
+        place(tmp_path, "b")
+        describe(path, "tls_certificate", pair(tmp_path))
+        running.wait(lambda: shown(running) == "b.example.com")
+
+
+@pytest.mark.parametrize("name", ["/a\u0000b", "/dev/zero", "fifo"])
+def test_a_name_of_no_file_leaves_the_old_one(tmp_path: Path, name: str) -> None:
+    place(tmp_path, "a-ecdsa")
+    path = tmp_path / "secret.json"
+    describe(path, "tls_certificate", pair(tmp_path))
+    with showing(tmp_path) as running:
+        if name == "fifo":
+            name = str(tmp_path / name)
+            os.mkfifo(name)
+        described = {**pair(tmp_path), "private_key": {"filename": name}}
+        describe(path, "tls_certificate", described)
+        running.wait(lambda: running.stat("sds.secret.update_rejected") == 1)
+        assert shown(running) == "a.example.com"
+        assert "secret 'secret' isn't taken over" in running.log.read_text()
         place(tmp_path, "b")
         describe(path, "tls_certificate", pair(tmp_path))
         running.wait(lambda: shown(running) == "b.example.com")

@@ -5,7 +5,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.proxies import Config, Proxy, logged, simple
+from tests.e2e.proxies import Config, Proxy, bootstrap, listener, logged, manager, simple
+from tests.e2e.running import DRAGOMAN
 from tests.e2e.wire import GET, OK, Message, Wire, serving
 
 CX_ACTIVE = "cluster.origin.upstream_cx_active"
@@ -225,3 +226,22 @@ def test_requests_are_counted_until_their_end(tmp_path: Path) -> None:
         held.let_go(3)
         assert [client.response().status for client in clients] == [200] * 2
         running.wait_idle()
+
+
+def test_a_process_without_files_left_serves_on(tmp_path: Path) -> None:
+    """More clients than it may have open files: those that are there are served, none ends it."""
+    limited = ["sh", "-c", 'ulimit -n 80 && exec "$@"', "sh", *DRAGOMAN]
+    answer = [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
+    config = bootstrap([listener(manager(answer))], [], stats_flush_interval="0.1s")
+    running = Proxy(tmp_path, config, limited)
+    try:
+        first = running.connect()
+        assert first.get("/").status == 200
+        others = [running.connect() for _ in range(120)]
+        running.wait(lambda: "tried again" in running.log.read_text())
+        assert first.get("/").status == 200
+        for one in others:
+            one.close()
+        running.wait(lambda: running.connect().get("/").status == 200)
+    finally:
+        assert running.end() == 0

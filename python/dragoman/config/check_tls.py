@@ -5,6 +5,7 @@ doesn't fit) are told by the engine, which reads the files.
 """
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 
 from dragoman.config.check_context import Context
 from dragoman.config.messages import Message, type_name, types
@@ -51,6 +52,17 @@ def _cluster(step: Step, context: Context) -> Iterator[Fault]:
         words = "the origin isn't told which server name is meant (SNI)"
         help = "set sni; an origin with several names answers with its first certificate, or not"
         yield Fault(path, "DG0506", words, help)
+    if _is_address(tls.sni):
+        words = f"{tls.sni} isn't sent: an address is no server name (RFC 6066 section 3)"
+        yield Fault(f"{path}.sni", "DG0516", words, "write the name, or nothing")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _http_options(cluster: Message) -> Message:

@@ -64,6 +64,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "DG0514": ("attempt-limit-unused", "An attempt may last as long as the whole request."),
     "DG0515": ("hash-unused", "What is hashed chooses no host."),
+    "DG0516": ("sni-not-sent", "An address can't be a server name of TLS."),
     "DG0601": ("refused-by-engine", "The engine refused the resource."),
 }
 

@@ -4,6 +4,7 @@ The files that a secret names (a certificate, its key, trusted certificates) are
 inside of it, as Envoy shows them: so a certificate and its key are always of one moment.
 """
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -125,6 +126,13 @@ def _files(known: Types, secret: Message) -> list[str]:
     return [source.filename for source in sources if source.filename]
 
 
+def _read_file(path: Path) -> bytes:
+    """Raises OSError; ValueError for what no file's name is, and for what would be waited for."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it's no regular file")
+    return path.read_bytes()
+
+
 def _take_in(known: Types, secret: Message, path: str, fetched: Fetched) -> None:
     """Puts what files hold in their place."""
     assert fetched._positions is not None
@@ -132,9 +140,10 @@ def _take_in(known: Types, secret: Message, path: str, fetched: Fetched) -> None
         if step.type_name != _SOURCE or not step.message.filename:
             continue
         try:
-            content = Path(step.message.filename).read_bytes()
-        except OSError as error:
-            text = f"can't read {step.message.filename}: {error.strerror}"
+            content = _read_file(Path(step.message.filename))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            text = f"can't read {step.message.filename!r}: {why}"
             place = step.below("filename")
             fetched.faults.append(fetched._positions.diagnostic("DG0001", text, place))
         else:

@@ -88,22 +88,49 @@ async def _initialize(process: Process) -> None:
             process.go_live()
 
 
+class _Chore:
+    """Something done again and again: when it fails, the proxy serves on, and it is tried again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._is_failing = False
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, _: object) -> bool:
+        if kind is None:
+            self._is_failing = False
+            return False
+        if not issubclass(kind, Exception):
+            return False
+        if not self._is_failing:
+            _log.error("%s failed, and is tried again: %s: %s", self._name, kind.__name__, error)
+        self._is_failing = True
+        return True
+
+
 async def _flush(process: Process) -> None:
+    chore = _Chore("flushing statistics")
     while True:
         await asyncio.sleep(process.flush_every_s)
-        process.flush_stats()
+        with chore:
+            process.flush_stats()
 
 
 async def _pump_logs(process: Process) -> None:
+    chore = _Chore("writing logs")
     while True:
-        forward(process.engine.take_logs())
+        with chore:
+            forward(process.engine.take_logs())
         await asyncio.sleep(_LOGS_EVERY_S)
 
 
 async def _look_after_secrets(process: Process) -> None:
+    chore = _Chore("looking at secrets' files")
     while process.secrets:
         await asyncio.sleep(secrets.EVERY_S)
-        await asyncio.to_thread(process.secrets.poll)
+        with chore:
+            await asyncio.to_thread(process.secrets.poll)
 
 
 async def _serve_admin(process: Process, admin: Admin, ended: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ socket is bound first (its page is loaded last), then the listeners', then the w
 """
 
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -101,6 +102,7 @@ def _start(options: Options, logs: Logs) -> tuple[Process, Admin | None]:
     """Everything up to bound sockets: what remains is to start the workers."""
     # Envoy ignores it too; without this a terminal's end would end the proxy.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _allow_files()
     _log.info("starting with %d worker(s), configuration '%s'", options.concurrency, _name(options))
     loaded = _load(options)
     _set_log_format(options, logs, loaded.bootstrap)
@@ -111,6 +113,15 @@ def _start(options: Options, logs: Logs) -> tuple[Process, Admin | None]:
     process.secrets = Secrets(wanted(loaded.bootstrap), process.engine)
     process.initializing()
     return process, admin
+
+
+def _allow_files() -> None:
+    """As many open files as the process may have: each connection is one."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:
+        _log.warning("at most %d open files: the limit can't be raised: %s", least, error)
 
 
 def _name(options: Options) -> str:

@@ -57,7 +57,11 @@ class Secrets:
     def poll(self) -> None:
         """Takes over what has changed, once it has settled."""
         for one in self._kept:
-            one.poll()
+            try:
+                one.poll()
+            except Exception:
+                # A fault of ours in one of them must not keep the others from being looked at.
+                _log.exception("secret '%s' can't be looked at", one.name)
 
     def stored(self) -> list[Stored]:
         """Those that have come, for the admin page."""
@@ -76,6 +80,10 @@ class _Secret:
         for name in _COUNTERS:
             engine.counter_add(self._prefix + name, 0)
         engine.text_set(f"{self._prefix}version_text", "")
+
+    @property
+    def name(self) -> str:
+        return self._wanted.name
 
     def poll(self) -> None:
         now = _stamps(self._files)
@@ -143,6 +151,6 @@ def _stamps(paths: list[str]) -> list[_Stamp]:
 def _stamp(path: str) -> _Stamp:
     try:
         found = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: what no file's name can be
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size

@@ -77,6 +77,7 @@ WARNED = [
     (upstream(SECRET, secret=trust(CA)), "DG0505",
      f"{CLUSTER}.{COMMON}.validation_context_sds_secret_config"),
     (upstream(GOOD, more=""), "DG0506", f"{CLUSTER}.{SOCKET}"),
+    (upstream(GOOD, more="sni: 127.0.0.1"), "DG0516", f"{CLUSTER}.{SOCKET}.sni"),
     # client certificates
     (downstream(ASKED), "DG0507", f"{CHAIN}.{SOCKET}.require_client_certificate"),
     (downstream(ASKED, "validation_context: {}"), "DG0507",

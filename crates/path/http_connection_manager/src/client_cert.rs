@@ -57,7 +57,10 @@ impl ForwardClientCert {
             | (ForwardClientCert::ForwardOnly, Some(_)) => {}
             (ForwardClientCert::AppendForward(details), Some((tls, peer))) => {
                 let told = details.told(tls, peer);
-                headers.join(id::X_FORWARDED_CLIENT_CERT, b",", told.as_bytes());
+                match headers.get(id::X_FORWARDED_CLIENT_CERT) {
+                    None | Some(b"") => headers.set(id::X_FORWARDED_CLIENT_CERT, told.as_bytes()),
+                    Some(_) => headers.join(id::X_FORWARDED_CLIENT_CERT, b",", told.as_bytes()),
+                }
             }
             (ForwardClientCert::SanitizeSet(details), Some((tls, peer))) => {
                 let told = details.told(tls, peer);

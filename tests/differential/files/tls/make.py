@@ -7,13 +7,14 @@
 
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
-client-revoked, ca-stale.crl is one of the past, b-locked.key and b.p12 want the
+client-revoked (ca-and-crl.pem holds both), ca-stale.crl is one of the past, b-locked.key and b.p12 want the
 password "secret" (so does b-old.p12, in an older way; b-open.p12 wants none),
 NAME.ocsp is an OCSP response for a certificate (-stale, -revoked, -timeless; unable.ocsp is none),
 tickets.key and tickets-new.key encrypt session tickets, sds-*.json are secrets as files have them.
 Not to be let in:
 client-by-lone (signed by lone, which is no CA), client-of-expired (by ca-expired), client-by-mute
-(by an intermediate that may not sign). client-crlf has line ends in its names. Committed, so that
+(by an intermediate that may not sign), client-unsigning and unsigning (whose
+keys may not sign a handshake). client-crlf has line ends in its names. Committed, so that
 both proxies of a run, and two runs, get the same bytes. They protect nothing.
 """
 
@@ -145,6 +146,7 @@ def leaf(
     *,
     client: bool = False,
     use_rsa: bool = False,
+    uses: Sequence[str] = (),
     end: datetime.datetime = END,
     chain: tuple[x509.Certificate, ...] = (),
 ) -> Issued:
@@ -156,7 +158,8 @@ def leaf(
     )
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] if client or not issuer else []
     purposes += [] if client else [ExtendedKeyUsageOID.SERVER_AUTH]
-    uses = ("digital_signature", "key_encipherment") if use_rsa else ("digital_signature",)
+    usual = ("digital_signature", "key_encipherment") if use_rsa else ("digital_signature",)
+    uses = uses or usual
     made = (
         builder(name, key, issuer, end)
         .add_extension(x509.BasicConstraints(False, None), True)
@@ -206,6 +209,8 @@ def servers(ca: Issued, other: Issued) -> dict[str, Issued]:
         "ip": leaf(subject("by address"), ["ip:127.0.0.1"], ca),
         "spiffe": leaf(subject("by URI"), ["uri:spiffe://example.com/server"], ca),
         "cn-only": leaf(name, [], ca),
+        "part": leaf(subject("w*.example.com"), ["dns:w*.example.com"], ca),
+        "unsigning": leaf(name, sans, ca, use_rsa=True, uses=["key_encipherment"]),
     }
 
 
@@ -240,6 +245,7 @@ def refused(ca: Issued) -> dict[str, Issued]:
     return {
         "lone": lone,
         "client-by-lone": leaf(name, sans, lone, client=True),
+        "client-unsigning": leaf(name, sans, ca, client=True, uses=["key_agreement"]),
         "ca-expired": expired,
         "client-of-expired": leaf(name, sans, expired, client=True),
         "client-by-mute": leaf(name, sans, mute, client=True, chain=(mute.certificate,)),
@@ -339,6 +345,7 @@ def main() -> None:
     old = old.hmac_hash(hashes.SHA1()).kdf_rounds(2000)
     write("b-old.p12", store(made["b"], old.build(b"secret")))
     write("ca.crl", revocations(made["ca"], made["client-revoked"]))
+    write("ca-and-crl.pem", (HERE / "ca.pem").read_bytes() + (HERE / "ca.crl").read_bytes())
     write("ca-stale.crl", revocations(made["ca"], made["client-revoked"], SOON_OVER))
     write("a-ecdsa.ocsp", answered(made["ca"], made["a-ecdsa"]))
     write("a-ecdsa-stale.ocsp", answered(made["ca"], made["a-ecdsa"], SOON_OVER))

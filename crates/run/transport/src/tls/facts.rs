@@ -92,6 +92,14 @@ pub(super) fn may_sign(der: &[u8]) -> bool {
     is_ca && usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
 }
 
+/// Whether a certificate's key may sign a handshake, which is all that keys do here: RFC 5280 section
+/// 4.2.1.3.
+pub(super) fn may_sign_handshakes(der: &[u8]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    let usage = parsed.key_usage();
+    usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.digital_signature()))
+}
+
 /// What a certificate proves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Usage {

@@ -149,12 +149,31 @@ pub(super) fn certified_key(
     certified.ocsp = staple(message, &certified.cert[0], faults);
     match certified.keys_match() {
         Ok(()) => Some(Arc::new(certified)),
-        Err(error) => {
+        Err(error @ rustls::Error::InconsistentKeys(_)) => {
             let why = format!("the key doesn't belong to the certificate: {error}");
             faults.add_at("private_key", "mismatch", why);
             None
         }
+        Err(error) => {
+            faults.add_at("certificate_chain", "unsupported", unusable(&error));
+            None
+        }
     }
+}
+
+/// Why no certificate can be made use of, though its text can be read.
+fn unusable(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    let known = [
+        (
+            "UnsupportedCertVersion",
+            "it is an X.509 certificate of version 1; version 3 is needed \
+             (openssl x509 -req makes one with -extfile or -copy_extensions)",
+        ),
+        ("UnsupportedCriticalExtension", "it has a critical extension that isn't known"),
+    ];
+    let why = known.iter().find(|(mark, _)| text.contains(mark));
+    why.map_or(text.clone(), |(_, why)| (*why).to_owned())
 }
 
 /// A chain, and its first certificate's key.
@@ -244,9 +263,10 @@ fn private_key(pem: &[u8], password: Option<&[u8]>) -> Result<PrivateKeyDer<'sta
     }
 }
 
-/// The protocols of ALPN.
+/// The protocols of ALPN; one of the texts may be a list with commas.
 pub(super) fn protocols(names: &[String]) -> Vec<Vec<u8>> {
-    names.iter().map(|name| name.clone().into_bytes()).collect()
+    let each = names.iter().flat_map(|name| name.split(','));
+    each.map(|name| name.as_bytes().to_vec()).collect()
 }
 
 /// The secret that `config` names.

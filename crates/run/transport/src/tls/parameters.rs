@@ -49,6 +49,10 @@ const GROUPS: [(&str, &dyn SupportedKxGroup); 4] = [
     ("P-384", kx_group::SECP384R1),
 ];
 
+/// OpenSSL's names of them.
+const ALIASES: [(&str, &str); 4] =
+    [("prime256v1", "P-256"), ("secp384r1", "P-384"), ("x25519", "X25519"), ("secp256r1", "P-256")];
+
 /// Groups that are offered unless others are configured.
 const USUAL_GROUPS: [&str; 3] = ["X25519MLKEM768", "X25519", "P-256"];
 
@@ -110,17 +114,21 @@ fn versions(
     Some(versions)
 }
 
-/// The suites of TLS 1.2; `[A|B]` is a group of equals, which are taken in their order.
+/// The suites of TLS 1.2; `[A|B]` is a group of equals, which are taken in their order, and colons stand
+/// between those of one text. Those of TLS 1.3 may be named, and are there anyway.
 fn cipher_suites(names: &[String], faults: &mut Faults) -> Vec<SupportedCipherSuite> {
     if names.is_empty() {
         return SUITES.map(|(_, suite)| suite).into();
     }
     let mut suites = Vec::new();
     for (index, item) in names.iter().enumerate() {
-        let group = item.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        for name in group.unwrap_or(item).split('|') {
-            match SUITES.iter().find(|(known, _)| *known == name) {
+        for name in item.split(['[', '|', ']', ':']).filter(|name| !name.is_empty()) {
+            let is_it = |(known, suite): &&(&str, SupportedCipherSuite)| {
+                *known == name || suite.suite().as_str() == Some(name)
+            };
+            match SUITES.iter().find(is_it) {
                 Some((_, suite)) => suites.push(*suite),
+                None if SUITES_13.iter().any(|suite| suite_name(suite.suite()) == name) => {}
                 None => faults.item("cipher_suites", index, |faults| {
                     let known = SUITES.map(|(name, _)| name).join(", ");
                     faults
@@ -133,13 +141,16 @@ fn cipher_suites(names: &[String], faults: &mut Faults) -> Vec<SupportedCipherSu
 }
 
 fn groups(names: &[String], faults: &mut Faults) -> Vec<&'static dyn SupportedKxGroup> {
-    let find =
-        |name: &str| GROUPS.iter().find(|(known, _)| *known == name).map(|(_, group)| *group);
+    let find = |name: &str| {
+        let own = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, own)| own);
+        GROUPS.iter().find(|(known, _)| *known == own).map(|(_, group)| *group)
+    };
     if names.is_empty() {
         return USUAL_GROUPS.into_iter().filter_map(find).collect();
     }
     let mut groups = Vec::new();
-    for (index, name) in names.iter().enumerate() {
+    let each = names.iter().enumerate();
+    for (index, name) in each.flat_map(|(at, text)| text.split(':').map(move |name| (at, name))) {
         match find(name) {
             Some(group) => groups.push(group),
             None => faults.item("ecdh_curves", index, |faults| {

@@ -5,6 +5,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 
 use super::rejected::Rejected;
 use super::stream::HandshakeError;
+use super::verifier::WRONG_USAGE;
 
 /// BoringSSL's number of its error 0 in the library of TLS.
 const LIBRARY: u32 = 0x1000_0000;
@@ -14,6 +15,7 @@ const UNEXPECTED_MESSAGE: u32 = LIBRARY + 223;
 const WRONG_VERSION_NUMBER: u32 = LIBRARY + 247;
 const HTTPS_PROXY_REQUEST: u32 = LIBRARY + 155;
 const HTTP_REQUEST: u32 = LIBRARY + 156;
+const KEY_USAGE: u32 = LIBRARY + 302;
 const HELLO_REFUSED: u32 = LIBRARY + 154;
 /// Received alerts count from here.
 const ALERTS: u32 = LIBRARY + 1000;
@@ -71,6 +73,7 @@ fn of_tls(error: &Error) -> String {
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
             queued(UNEXPECTED_MESSAGE, "UNEXPECTED_MESSAGE")
         }
+        error if *error == WRONG_USAGE => queued(KEY_USAGE, "KEY_USAGE_BIT_INCORRECT"),
         Error::InvalidMessage(_) => queued(WRONG_VERSION_NUMBER, "WRONG_VERSION_NUMBER"),
         other => format!("TLS_error:_{}", other.to_string().replace(' ', "_")),
     }

@@ -15,7 +15,7 @@ use dragoman_proto::{Message, data_source, u32_or};
 use dragoman_types::Faults;
 use dragoman_types::tls::Certificate;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, Error};
 use webpki::{
@@ -81,8 +81,8 @@ impl Validation {
         faults: &mut Faults,
     ) -> Option<Validation> {
         let pem = data_source::read(message.trusted_ca.as_ref(), "trusted_ca", faults);
-        let trusted = match pem {
-            Some(pem) => material::certificates(&pem, "trusted_ca", faults)?,
+        let trusted = match &pem {
+            Some(pem) => material::certificates(pem, "trusted_ca", faults)?,
             None if message.system_root_certs.is_some() => material::system_certificates(faults),
             None => Vec::new(),
         };
@@ -99,7 +99,7 @@ impl Validation {
                 "names say nothing without trusted_ca: anybody can write them into a certificate";
             faults.add_at("match_typed_subject_alt_names", "insecure", why);
         }
-        let revoked = revocation_lists(message, faults)?;
+        let revoked = revocation_lists(message, pem.as_deref(), faults)?;
         let domains = trust_domains(message, provider, faults);
         let bundles = domains.iter().flat_map(|domains: &TrustDomains| domains.all());
         let bundles: Vec<_> = bundles.flat_map(|domain| &domain.trusted).collect();
@@ -379,20 +379,40 @@ fn anchors(trusted: &[CertificateDer<'static>], faults: &mut Faults) -> Option<A
 
 type Anchors = (Vec<TrustAnchor<'static>>, Vec<(i64, i64)>);
 
+/// Those of `crl`, and those that lie among the trusted certificates.
 fn revocation_lists(
     message: &CertificateValidationContext,
+    trusted: Option<&[u8]>,
     faults: &mut Faults,
 ) -> Option<Vec<OwnedCertRevocationList>> {
-    let Some(pem) = data_source::read(message.crl.as_ref(), "crl", faults) else {
-        return Some(Vec::new());
+    let own = data_source::read(message.crl.as_ref(), "crl", faults);
+    let mut all = Vec::new();
+    for (pem, field) in [(own.as_deref(), "crl"), (trusted, "trusted_ca")] {
+        let Some(pem) = pem else { continue };
+        match read_lists(pem) {
+            // A file that says something else would let revoked ones in.
+            Ok(lists) if lists.is_empty() && field == "crl" && !pem.trim_ascii().is_empty() => {
+                let why = "there is no revocation list in it (PEM is expected)";
+                faults.add_at(field, "unreadable", why);
+                return None;
+            }
+            Ok(lists) => all.extend(lists),
+            Err(why) => {
+                faults.add_at(field, "unreadable", why);
+                return None;
+            }
+        }
+    }
+    Some(all)
+}
+
+fn read_lists(pem: &[u8]) -> Result<Vec<OwnedCertRevocationList>, String> {
+    let lists = CertificateRevocationListDer::pem_slice_iter(pem);
+    let read = |list: Result<CertificateRevocationListDer<'_>, pem::Error>| {
+        let list = list.map_err(|error| error.to_string())?;
+        OwnedCertRevocationList::from_der(&list).map_err(|error| error.to_string())
     };
-    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
-    let lists = lists.map_err(|error| error.to_string()).and_then(|lists| {
-        let parse =
-            |list: CertificateRevocationListDer<'_>| OwnedCertRevocationList::from_der(&list);
-        lists.into_iter().map(parse).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())
-    });
-    lists.map_err(|why| faults.add_at("crl", "unreadable", why)).ok()
+    lists.map(read).collect()
 }
 
 fn pins(
@@ -459,17 +479,28 @@ impl NameMatcher {
     }
 }
 
-/// Whether a certificate's DNS name, perhaps `*.example.com`, covers `name` (RFC 6125 section 6.4.3).
+/// Whether a certificate's DNS name, perhaps `*.example.com` or `w*.example.com`, covers `name` (RFC 6125
+/// section 6.4.3).
 pub(super) fn covers(pattern: &str, name: &str) -> bool {
     if pattern.eq_ignore_ascii_case(name) {
         return true;
     }
-    match (pattern.strip_prefix("*."), name.split_once('.')) {
-        (Some(rest), Some((first, others))) => {
-            !first.is_empty() && rest.eq_ignore_ascii_case(others)
-        }
-        _ => false,
+    let (Some((first, rest)), Some((label, others))) =
+        (pattern.split_once('.'), name.split_once('.'))
+    else {
+        return false;
+    };
+    let Some((before, after)) = first.split_once('*') else { return false };
+    // A part of an encoded label is no part of a name.
+    if label.is_empty() || after.contains('*') || before.len() + after.len() > label.len() {
+        return false;
     }
+    let encoded = !(before.is_empty() && after.is_empty())
+        && label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+    let starts = label.get(..before.len()).is_some_and(|part| part.eq_ignore_ascii_case(before));
+    let ends = label.get(label.len() - after.len()..);
+    let ends = ends.is_some_and(|part| part.eq_ignore_ascii_case(after));
+    !encoded && starts && ends && rest.eq_ignore_ascii_case(others)
 }
 
 #[cfg(test)]
@@ -482,6 +513,11 @@ mod tests {
         for name in ["example.com", "a.b.example.com", ".example.com", "aexample.com"] {
             assert!(!covers("*.example.com", name), "{name}");
         }
+        for name in ["w.example.com", "www.example.com", "W2.example.com"] {
+            assert!(covers("w*.example.com", name), "{name}");
+        }
+        assert!(covers("a*z.b", "az.b") && !covers("a*a.b", "a.b") && !covers("x*.b", "xn--a.b"));
+        assert!(!covers("a.*.b", "a.c.b") && !covers("*", "a") && !covers("**.b", "ab.b"));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, SignatureScheme};
 
-use super::facts::Usage;
+use super::facts::{self, Usage};
 use super::rejected::Rejected;
 use super::signatures;
 use super::validation::Validation;
@@ -52,6 +52,18 @@ pub(super) enum MustHave {
     Name(Box<str>),
 }
 
+/// Envoy has no word for it but the handshake's own, whatever else is checked.
+fn check_usage(leaf: &CertificateDer<'_>) -> Result<(), Error> {
+    match facts::may_sign_handshakes(leaf) {
+        true => Ok(()),
+        false => Err(WRONG_USAGE),
+    }
+}
+
+/// A certificate whose key is for something else; its peer is told `illegal_parameter`.
+pub(super) const WRONG_USAGE: Error =
+    Error::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm);
+
 /// Judges a host's certificate. Without a validation any is good, as in Envoy: the linter warns.
 #[derive(Clone, Debug)]
 pub(super) struct HostVerifier {
@@ -76,6 +88,7 @@ impl ServerCertVerifier for HostVerifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        check_usage(leaf)?;
         if let Some(validation) = &self.validation {
             validation.verify(leaf, between, now, Usage::Server)?;
         }
@@ -131,6 +144,7 @@ impl ClientCertVerifier for ClientVerifier {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        check_usage(leaf)?;
         self.validation.verify(leaf, between, now, Usage::Client)?;
         Ok(ClientCertVerified::assertion())
     }
