@@ -7,8 +7,8 @@
 
 NAME.pem is a certificate (with its intermediate, where there is one), NAME.key its key, and
 fingerprints.yaml what `verify_certificate_hash` and `verify_certificate_spki` want; ca.crl revokes
-client-revoked (ca-and-crl.pem holds both), ca-stale.crl is one of the past, b-locked.key and b.p12 want the
-password "secret" (so does b-old.p12, in an older way; b-open.p12 wants none),
+client-revoked (ca-and-crl.pem holds both), ca-stale.crl is one of the past, b-locked.key and b.p12
+want the password "secret" (so does b-old.p12, in an older way; b-open.p12 wants none),
 NAME.ocsp is an OCSP response for a certificate (-stale, -revoked, -timeless; unable.ocsp is none),
 tickets.key and tickets-new.key encrypt session tickets, sds-*.json are secrets as files have them.
 Not to be let in:

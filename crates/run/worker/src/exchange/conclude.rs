@@ -199,6 +199,8 @@ impl Exchange<'_> {
 
     /// The reply as a response: the route's edits come first, as it is the router that answers.
     fn shape(&mut self, reply: &LocalReply) {
+        let routes = self.routes.clone();
+        let route = self.route.and_then(|route| routes.as_deref()?.route(route));
         let config = &self.manager.shared.config;
         let x = &mut *self.x;
         let mut edits = self.worker.edits();
@@ -206,11 +208,11 @@ impl Exchange<'_> {
         facts.request = Some(&x.request);
         facts.upstream_host = self.host.as_ref().map(|h| &h.host.address);
         config.shape_reply(reply, &facts, &mut edits.format, &mut x.response, &mut x.body);
-        if let (Some(routes), Some(route)) = (&self.routes, self.route)
-            && let Some(route) = routes.route(route)
-        {
-            let table = routes.table();
-            table.edit_response(route, None, &mut x.response, &facts, &mut edits);
+        let Some((routes, route)) = routes.as_deref().zip(route) else { return };
+        routes.table().edit_response(route, None, &mut x.response, &facts, &mut edits);
+        drop(edits);
+        if self.info.attempts > 0 {
+            self.tell_attempts(routes, route);
         }
     }
 

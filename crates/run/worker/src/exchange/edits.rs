@@ -49,6 +49,16 @@ impl Exchange<'_> {
         }
     }
 
+    /// The client is told how often a host was asked (`include_attempt_count_in_response`).
+    pub(super) fn tell_attempts(&mut self, routes: &WorkerRoutes, route: &Route) {
+        let host = routes.table().virtual_hosts().get(route.virtual_host());
+        if host.is_some_and(VirtualHost::include_attempt_count_in_response) {
+            let mut digits = itoa::Buffer::new();
+            let count = digits.format(self.info.attempts.max(1)).as_bytes();
+            self.x.response.headers.set(id::X_ENVOY_ATTEMPT_COUNT, count);
+        }
+    }
+
     /// Says whether the response waits for its body.
     pub(super) fn edit_response(
         &mut self,
@@ -64,12 +74,7 @@ impl Exchange<'_> {
             let value = digits.format(waited).as_bytes();
             self.x.response.headers.set(id::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
         }
-        let host = routes.table().virtual_hosts().get(route.virtual_host());
-        if host.is_some_and(VirtualHost::include_attempt_count_in_response) {
-            let mut digits = itoa::Buffer::new();
-            let count = digits.format(self.info.attempts.max(1)).as_bytes();
-            self.x.response.headers.set(id::X_ENVOY_ATTEMPT_COUNT, count);
-        }
+        self.tell_attempts(routes, route);
         let mut facts = Facts::new(self.connection, &self.info);
         let x = &mut *self.x;
         facts.request = Some(&x.request);

@@ -45,7 +45,10 @@ impl Exchange<'_> {
             }
             found.iter().for_each(|host| attempts.tries(host));
         }
-        let Some(host) = found else { return Err(self.no_host(cluster)) };
+        let Some(host) = found else {
+            self.info.attempts += 1;
+            return Err(self.no_host(cluster));
+        };
         self.host = Some(host.clone());
         if forward.auto_host_rewrite && !host.host.hostname.is_empty() {
             let keep = self.envoy_headers();

@@ -3,7 +3,7 @@
 //! messages' bodies.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use dragoman_codec::Framing;
 use dragoman_types::{Flags, Version};
@@ -23,6 +23,10 @@ enum Over {
     ByClient,
     /// The host did.
     ByHost,
+    /// The host's connection failed.
+    HostFailed,
+    /// Both ended what they had to say, which streams can.
+    InOrder,
     Expired(Expired),
 }
 
@@ -96,6 +100,8 @@ impl Exchange<'_> {
         ways.counted = ways.counts();
         client.bytes_taken += ways.up.read;
         host.bytes_taken += ways.down.read;
+        self.info.bytes_received += ways.up.read;
+        self.info.bytes_sent = ways.down.read;
         self.patience.request_goes_on();
         self.patience.moved(self.worker.clock.now());
         let mut woken = false;
@@ -104,8 +110,6 @@ impl Exchange<'_> {
             self.poll_tunnel(cx, &mut ways, &mut leased)
         })
         .await;
-        self.info.bytes_received += ways.up.read;
-        self.info.bytes_sent = ways.down.read;
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
         if let Some(client) = self.server.wire() {
             client.eof |= ways.up.end.is_some_and(|end| end != End::Gone);
@@ -137,6 +141,8 @@ impl Exchange<'_> {
         if now != before {
             client.relayed(now.0 - before.0, now.3 - before.3);
             host.relayed(now.2 - before.2, now.1 - before.1);
+            self.info.bytes_received += now.0 - before.0;
+            self.info.bytes_sent = now.2;
             self.patience.moved(self.worker.clock.now());
             self.manager.count_bytes(client);
             leased.count_bytes();
@@ -170,8 +176,6 @@ impl Exchange<'_> {
             self.poll_bodies(cx, &mut bodies, &mut leased)
         })
         .await;
-        self.info.bytes_received += bodies.up;
-        self.info.bytes_sent = bodies.down;
         (self.info.upstream_wire_received, self.info.upstream_wire_sent) = leased.wire_bytes();
         self.tunnel_ended(over, leased)
     }
@@ -183,6 +187,30 @@ impl Exchange<'_> {
         leased: &mut Leased,
     ) -> Poll<Over> {
         let before = (bodies.up, bodies.down);
+        let over = self.poll_both(cx, bodies, leased);
+        if before != (bodies.up, bodies.down) {
+            self.info.bytes_received += bodies.up - before.0;
+            self.info.bytes_sent = bodies.down;
+            self.patience.moved(self.worker.clock.now());
+            self.server.count_bytes(self.manager);
+            leased.count_bytes();
+        }
+        if over.is_ready() {
+            return over;
+        }
+        if self.server.is_http2() && self.server.poll_gone(cx).is_ready() {
+            return Poll::Ready(Over::ByClient);
+        }
+        self.poll_limits(cx, None).map(Over::of)
+    }
+
+    /// Moves what there is, both ways.
+    fn poll_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        bodies: &mut Bodies,
+        leased: &mut Leased,
+    ) -> Poll<Over> {
         if !bodies.up_over {
             let (moved, finished) = (&mut bodies.up, &mut bodies.up_finished);
             match pump(&mut self.server, leased.client(), moved, finished, cx) {
@@ -201,21 +229,17 @@ impl Exchange<'_> {
             }
         }
         let (moved, finished) = (&mut bodies.down, &mut self.response_finished);
-        match pump(leased.client(), &mut self.server, moved, finished, cx) {
-            Poll::Ready(Ok(())) if bodies.client_first => return Poll::Ready(Over::ByClient),
-            Poll::Ready(Ok(()) | Err(PumpError::Source(_))) => return Poll::Ready(Over::ByHost),
-            Poll::Ready(Err(PumpError::Sink)) => return Poll::Ready(Over::ByClient),
-            Poll::Pending => {}
-        }
-        if before != (bodies.up, bodies.down) {
-            self.patience.moved(self.worker.clock.now());
-            self.server.count_bytes(self.manager);
-            leased.count_bytes();
-        }
-        if self.server.is_http2() && self.server.poll_gone(cx).is_ready() {
-            return Poll::Ready(Over::ByClient);
-        }
-        self.poll_limits(cx, None).map(Over::of)
+        let answered = ready!(pump(leased.client(), &mut self.server, moved, finished, cx));
+        // A host that speaks HTTP/2 ends its stream; one that was sent no head, what it has to say.
+        let ends = leased.is_http2() || (self.server.is_http2() && !self.request_sent);
+        Poll::Ready(match answered {
+            Ok(()) if ends && self.server.is_http2() => Over::InOrder,
+            Ok(()) if bodies.client_first => Over::ByClient,
+            Ok(()) => Over::ByHost,
+            Err(PumpError::Source(_)) if bodies.client_first => Over::ByClient,
+            Err(PumpError::Source(_)) => Over::HostFailed,
+            Err(PumpError::Sink) => Over::ByClient,
+        })
     }
 
     fn tunnel_ended(&mut self, over: Over, mut leased: Leased) -> Result<(), Stop> {
@@ -231,25 +255,36 @@ impl Exchange<'_> {
             Over::ByClient => Err(self.stop_for(Failure::ClientGone)),
             Over::Expired(which) => Err(self.stop_for(Failure::Expired(which))),
             // A host that was sent no head is through with its own protocol.
-            Over::ByHost if !self.request_sent => {
+            Over::InOrder | Over::ByHost if posts || !self.request_sent => {
                 if posts && self.server.is_received() {
                     leased.fate = Gone::Remote;
                 }
                 Ok(())
             }
+            Over::InOrder => Ok(()),
+            Over::HostFailed if posts => {
+                leased.fate = Gone::RemoteActive;
+                self.host_ended();
+                Err(Stop::Cut)
+            }
             // All that the host sent has gone out: the connection ends in good order.
-            Over::ByHost => {
+            Over::ByHost | Over::HostFailed => {
                 // A CONNECT's end is the end of its answer.
                 if !self.is_connect() {
                     leased.fate = Gone::RemoteActive;
                 }
-                self.info.flags.insert(Flags::UPSTREAM_CONNECTION_TERMINATION);
-                let details = "upstream_reset_after_response_started{connection_termination}";
-                self.info.details = Some(details.into());
-                stats.rq_reset_after_downstream_response_started.inc();
-                stats.downstream_rq_tx_reset.inc();
+                self.host_ended();
                 Ok(())
             }
         }
+    }
+
+    fn host_ended(&mut self) {
+        self.info.flags.insert(Flags::UPSTREAM_CONNECTION_TERMINATION);
+        let details = "upstream_reset_after_response_started{connection_termination}";
+        self.info.details = Some(details.into());
+        let stats = &self.manager.stats;
+        stats.rq_reset_after_downstream_response_started.inc();
+        stats.downstream_rq_tx_reset.inc();
     }
 }
