@@ -20,7 +20,7 @@ pub use address::Address;
 pub use back_off::{BackOff, Pauses, random_part};
 pub use fault::{Fault, Faults};
 pub use flags::Flags;
-pub use hash::{hash_of, hash_of_client, hash_with};
+pub use hash::{hash_of, hash_of_client, hash_with, murmur_hash_of};
 pub use head::{RequestHead, ResponseHead, Version};
 pub use header_id::{HeaderId, id};
 pub use headers::Headers;

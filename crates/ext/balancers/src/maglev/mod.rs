@@ -12,7 +12,7 @@ use dragoman_proto::unpack;
 use dragoman_types::{Faults, hash_of, hash_with};
 
 use crate::Registration;
-use crate::hashing::{Hashed, Key, Spread, shares};
+use crate::hashing::{Hashed, Known, Spread, shares};
 
 const TABLE_SIZE: u64 = 65_537;
 const MAX_TABLE_SIZE: u64 = 5_000_011;
@@ -27,10 +27,10 @@ pub const REGISTRATION: Registration = Registration {
             faults.add_at("locality_weighted_lb_config", "unsupported", why);
         }
         let size = table_size(message.table_size.as_ref(), faults)?;
-        let key = faults.field("consistent_hashing_lb_config", |faults| {
-            Key::compile(message.consistent_hashing_lb_config.as_ref(), faults)
+        let known = faults.field("consistent_hashing_lb_config", |faults| {
+            Known::compile(message.consistent_hashing_lb_config.as_ref(), faults)
         });
-        Some(Arc::new(Maglev { size, key }))
+        Some(Arc::new(Maglev { size, known }))
     },
     from_cluster: |cluster, faults| {
         let config = match &cluster.lb_config {
@@ -38,7 +38,7 @@ pub const REGISTRATION: Registration = Registration {
             _ => None,
         };
         let size = faults.field("maglev_lb_config", |faults| table_size(config, faults))?;
-        Some(Arc::new(Maglev { size, key: Key::of_cluster(cluster, faults) }))
+        Some(Arc::new(Maglev { size, known: Known::of_cluster(cluster, faults) }))
     },
 };
 
@@ -58,7 +58,7 @@ fn table_size(value: Option<&UInt64Value>, faults: &mut Faults) -> Option<u64> {
 #[derive(Clone, Debug)]
 struct Maglev {
     size: u64,
-    key: Key,
+    known: Known,
 }
 
 impl Policy for Maglev {
@@ -67,7 +67,7 @@ impl Policy for Maglev {
     }
 
     fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing> {
-        Arc::new(Hashed(Arc::new(Table::new(hosts, self))))
+        Arc::new(Hashed::new(Table::new(hosts, self), hosts, self.known))
     }
 }
 
@@ -94,7 +94,7 @@ const FREE: u32 = u32::MAX;
 impl Table {
     fn new(hosts: &Hosts, policy: &Maglev) -> Table {
         let size = policy.size;
-        let mut shares = shares(hosts, policy.key);
+        let mut shares = shares(hosts, policy.known.by);
         if shares.is_empty() {
             return Table::default();
         }
@@ -164,7 +164,7 @@ mod tests {
     use crate::testing::{counts, hosts};
 
     fn table(weights: &[u32]) -> Table {
-        Table::new(&hosts(weights), &Maglev { size: 65_537, key: Key::Address })
+        Table::new(&hosts(weights), &Maglev { size: 65_537, known: Known::BY_ADDRESS })
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn without_a_hash_any_host_serves() {
-        let policy = Maglev { size: 65_537, key: Key::Address };
+        let policy = Maglev { size: 65_537, known: Known::BY_ADDRESS };
         let mut balancer = policy.over(&hosts(&[1, 1])).balancer(0);
         let got = counts(&mut *balancer, 2, 1000, |_| 0);
         assert!(got.iter().all(|n| (400..600).contains(n)), "{got:?}");

@@ -11,10 +11,10 @@ use dragoman_proto::pb::envoy::extensions::load_balancing_policies::ring_hash::v
 use dragoman_proto::pb::envoy::extensions::load_balancing_policies::ring_hash::v3::ring_hash::HashFunction;
 use dragoman_proto::pb::google::protobuf::UInt64Value;
 use dragoman_proto::unpack;
-use dragoman_types::{Faults, hash_of};
+use dragoman_types::{Faults, hash_of, murmur_hash_of};
 
 use crate::Registration;
-use crate::hashing::{Hashed, Key, Spread, shares};
+use crate::hashing::{Hashed, Known, Spread, shares};
 
 const MIN_RING_SIZE: u64 = 1024;
 const MAX_RING_SIZE: u64 = 8 * 1024 * 1024;
@@ -28,40 +28,33 @@ pub const REGISTRATION: Registration = Registration {
             let why = "localities aren't weighted yet";
             faults.add_at("locality_weighted_lb_config", "unsupported", why);
         }
-        if message.hash_function == HashFunction::MurmurHash2 as i32 {
-            unsupported_hash(faults);
-        }
+        let murmur = message.hash_function == HashFunction::MurmurHash2 as i32;
         let sizes = (message.minimum_ring_size.as_ref(), message.maximum_ring_size.as_ref());
         #[allow(deprecated)]
-        let key = match &message.consistent_hashing_lb_config {
-            Some(config) => faults
-                .field("consistent_hashing_lb_config", |faults| Key::compile(Some(config), faults)),
+        let known = match &message.consistent_hashing_lb_config {
+            Some(config) => faults.field("consistent_hashing_lb_config", |faults| {
+                Known::compile(Some(config), faults)
+            }),
             None => {
-                let bounded = message.hash_balance_factor.is_some();
-                Key::with(message.use_hostname_for_hashing, bounded, faults)
+                Known::with(message.use_hostname_for_hashing, message.hash_balance_factor, faults)
             }
         };
-        Some(Arc::new(RingHash { sizes: ring_sizes(sizes, faults)?, key }))
+        Some(Arc::new(RingHash { sizes: ring_sizes(sizes, faults)?, known, murmur }))
     },
     from_cluster: |cluster, faults| {
-        let key = Key::of_cluster(cluster, faults);
+        let known = Known::of_cluster(cluster, faults);
         let Some(LbConfig::RingHashLbConfig(config)) = &cluster.lb_config else {
-            return Some(Arc::new(RingHash { sizes: (MIN_RING_SIZE, MAX_RING_SIZE), key }));
+            let sizes = (MIN_RING_SIZE, MAX_RING_SIZE);
+            return Some(Arc::new(RingHash { sizes, known, murmur: false }));
         };
+        let murmur = config.hash_function == ring_hash_lb_config::HashFunction::MurmurHash2 as i32;
         let sizes = faults.field("ring_hash_lb_config", |faults| {
-            if config.hash_function == ring_hash_lb_config::HashFunction::MurmurHash2 as i32 {
-                unsupported_hash(faults);
-            }
             let (least, most) = (&config.minimum_ring_size, &config.maximum_ring_size);
             ring_sizes((least.as_ref(), most.as_ref()), faults)
         })?;
-        Some(Arc::new(RingHash { sizes, key }))
+        Some(Arc::new(RingHash { sizes, known, murmur }))
     },
 };
-
-fn unsupported_hash(faults: &mut Faults) {
-    faults.add_at("hash_function", "unsupported", "XX_HASH is the one that is built");
-}
 
 fn ring_sizes(
     (least, most): (Option<&UInt64Value>, Option<&UInt64Value>),
@@ -87,7 +80,9 @@ fn ring_sizes(
 struct RingHash {
     /// At least and at most so many points.
     sizes: (u64, u64),
-    key: Key,
+    known: Known,
+    /// The points' hashes are `MURMUR_HASH_2`.
+    murmur: bool,
 }
 
 impl Policy for RingHash {
@@ -96,7 +91,7 @@ impl Policy for RingHash {
     }
 
     fn over(&self, hosts: &Arc<Hosts>) -> Arc<dyn Balancing> {
-        Arc::new(Hashed(Arc::new(Ring::new(hosts, self))))
+        Arc::new(Hashed::new(Ring::new(hosts, self), hosts, self.known))
     }
 }
 
@@ -112,7 +107,7 @@ struct Ring {
 
 impl Ring {
     fn new(hosts: &Hosts, policy: &RingHash) -> Ring {
-        let shares = shares(hosts, policy.key);
+        let shares = shares(hosts, policy.known.by);
         if shares.is_empty() {
             return Ring::default();
         }
@@ -128,7 +123,9 @@ impl Ring {
             target += wanted * host.share;
             let mut own = 0;
             while (points.len() as f64) < target {
-                let point = hash_of(format!("{}_{own}", host.key).as_bytes());
+                let text = format!("{}_{own}", host.key);
+                let hash = if policy.murmur { murmur_hash_of } else { hash_of };
+                let point = hash(text.as_bytes());
                 points.push((point, host.place as u32));
                 own += 1;
             }
@@ -163,7 +160,7 @@ mod tests {
     use crate::testing::hosts;
 
     fn ring(weights: &[u32], sizes: (u64, u64)) -> Ring {
-        Ring::new(&hosts(weights), &RingHash { sizes, key: Key::Address })
+        Ring::new(&hosts(weights), &RingHash { sizes, known: Known::BY_ADDRESS, murmur: false })
     }
 
     #[test]
