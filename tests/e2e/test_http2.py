@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.http2 import protocol, two_hops
+from tests.e2e.http2 import http2, protocol, two_hops
 from tests.e2e.proxies import Proxy, bootstrap, cluster, listener, manager, proxy
 from tests.e2e.tls import FOLDER, chain, downstream, trusting, upstream
 from tests.e2e.wire import Message, Wire, answering, serving
@@ -166,3 +166,35 @@ def test_alpn_decides_towards_clients_and_hosts(tmp_path: Path, offered: list[st
             version = "http2" if "h2" in offered else "http1"
             assert running.stat(f"cluster.hop.upstream_cx_{version}_total") == 1
             assert running.stat(f"http.hop.downstream_cx_{version}_total") == 1
+
+
+def test_hosts_that_do_not_say_what_they_take(tmp_path: Path) -> None:
+    """Silence, an end, and GOAWAY instead of SETTINGS: each request is answered, each place given back."""
+
+    def silent(wire: Wire) -> None:
+        while wire.fill():
+            pass
+
+    def ending(wire: Wire) -> None:
+        wire.close()
+
+    def leaving(wire: Wire) -> None:
+        wire.send(bytes.fromhex("0000000400000000000000080700000000000000000000000000"))
+        silent(wire)
+
+    for number, serve in enumerate((silent, ending, leaving)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with serving(serve) as server:
+            options = http2()
+            origin = cluster(
+                server.port, connect_timeout="0.3s", typed_extension_protocol_options=options
+            )
+            with proxy(folder, bootstrap([listener(manager())], [origin])) as running:
+                with ThreadPoolExecutor(8) as pool:
+                    codes = list(pool.map(lambda _: running.connect().get("/").status, range(8)))
+                assert codes == [503] * 8
+                for gauge in ("upstream_cx_active", "upstream_rq_pending_active"):
+                    running.wait_stat(f"cluster.origin.{gauge}", 0)
+                total = running.stat("cluster.origin.upstream_cx_total")
+                assert running.stat("cluster.origin.upstream_cx_destroy") <= total

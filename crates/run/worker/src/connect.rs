@@ -204,10 +204,20 @@ async fn open<W: Waits>(
         }
     }
     match http2 {
-        true => match speak_http2(&worker, config, opening, (stream, tls), begun).await {
-            Some(leased) => Ok(leased),
-            None => Err(NoConnection::Terminated),
-        },
+        true => {
+            let channel = {
+                let of = (opening.priority, config);
+                let opens = Channel::open(&worker, stream, tls, &target, of);
+                who.wait(opens, until).await.map_err(NoConnection::Stopped)?
+            };
+            match channel {
+                Some(channel) => speak_http2(&worker, config, opening, channel, begun),
+                None => {
+                    opening.fail(true);
+                    Err(NoConnection::TimedOut)
+                }
+            }
+        }
         false => Ok(speak_http1(&worker, config, opening, (stream, tls), begun)),
     }
 }
@@ -232,29 +242,22 @@ fn speak_http1(
     opening.done(Client::Http1(client), now.millis_since(begun))
 }
 
-/// `None`: the connection ended at once.
-async fn speak_http2(
+/// `channel`: none if the connection ended at once.
+fn speak_http2<S>(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     opening: Opening,
-    (stream, tls): (Stream, Option<Arc<Tls>>),
+    channel: Option<Rc<Channel>>,
     begun: Moment,
-) -> Option<Leased> {
-    let now = worker.clock.now();
-    let of = (opening.priority, cluster);
-    let channel = Channel::open(worker, stream, tls, &opening.host, of).await;
+) -> Result<Leased, NoConnection<S>> {
     let limits = &cluster.thresholds[opening.priority as usize];
     let share = channel.and_then(|c| opening.host.opened(opening.priority, c, limits));
-    match share {
-        Some(share) => {
-            let client = Client::Http2(Box::new(ClientStream::new(share)));
-            Some(opening.done(client, now.millis_since(begun)))
-        }
-        None => {
-            opening.fail(false);
-            None
-        }
-    }
+    let Some(share) = share else {
+        opening.fail(false);
+        return Err(NoConnection::Terminated);
+    };
+    let client = Client::Http2(Box::new(ClientStream::new(share)));
+    Ok(opening.done(client, worker.clock.now().millis_since(begun)))
 }
 
 fn count_request(lease: &Leased) {

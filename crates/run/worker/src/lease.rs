@@ -153,7 +153,7 @@ impl Drop for Leased {
                 self.host.pool(self.priority).closed();
             }
             Client::Http2(stream) if self.fate == Gone::LocalActive => {
-                if !stream.is_complete() && !stream.is_gone() {
+                if !stream.is_complete() && !stream.is_ended_by_host() {
                     self.host.cluster.stats.upstream_rq_tx_reset.inc();
                 }
             }

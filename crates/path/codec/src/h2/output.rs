@@ -1,5 +1,6 @@
 //! Frames on their way out.
 
+use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
 use super::frames::{self, Code, HEAD, LARGEST};
@@ -13,9 +14,11 @@ const KEPT: usize = 4 << 10;
 pub(super) struct Output {
     bytes: Vec<u8>,
     start: usize,
-    /// Frames since nothing waited; of them those that answer or end something.
-    frames: u32,
-    control: u32,
+    /// Bytes that went before those of `bytes`.
+    gone: u64,
+    /// Where each frame that waits ends, and whether it answers or ends something.
+    ends: VecDeque<(u64, bool)>,
+    control: usize,
     driver: Option<Waker>,
 }
 
@@ -27,18 +30,36 @@ impl Output {
     /// So many bytes went out.
     pub(super) fn sent(&mut self, n: usize) {
         self.start += n;
-        if self.start == self.bytes.len() {
-            self.start = 0;
-            self.bytes.clear();
-            self.bytes.shrink_to(MOST + LARGEST);
-            (self.frames, self.control) = (0, 0);
+        let gone = self.gone + self.start as u64;
+        while let Some((_, control)) = self.ends.pop_front_if(|(end, _)| *end <= gone) {
+            self.control -= usize::from(control);
         }
+        if self.start == self.bytes.len() {
+            self.forget_sent();
+            self.bytes.shrink_to(MOST + LARGEST);
+        } else if self.start >= MOST {
+            self.forget_sent();
+        }
+    }
+
+    fn forget_sent(&mut self) {
+        self.gone += self.start as u64;
+        self.bytes.drain(..self.start);
+        self.start = 0;
+    }
+
+    /// A frame has been written.
+    fn note(&mut self, control: bool) {
+        self.ends.push_back((self.gone + self.bytes.len() as u64, control));
+        self.control += usize::from(control);
+        self.wake();
     }
 
     /// Nothing will go out for a while.
     pub(super) fn settle(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();
+            self.ends = VecDeque::new();
         }
     }
 
@@ -47,11 +68,18 @@ impl Output {
         MOST.saturating_sub(self.bytes.len() - self.start)
     }
 
-    pub(super) fn frames(&self) -> u32 {
-        self.frames
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
-    pub(super) fn control(&self) -> u32 {
+    /// Frames that wait.
+    pub(super) fn frames(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Of those, the ones that answer or end something.
+    pub(super) fn control(&self) -> usize {
         self.control
     }
 
@@ -75,14 +103,13 @@ impl Output {
 
     /// A frame that answers or ends something.
     pub(super) fn control_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        self.control += 1;
-        self.frame(kind, flags, stream, payload);
+        frames::put(&mut self.bytes, kind, flags, stream, payload);
+        self.note(true);
     }
 
     pub(super) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        self.frames += 1;
         frames::put(&mut self.bytes, kind, flags, stream, payload);
-        self.wake();
+        self.note(false);
     }
 
     pub(super) fn reset(&mut self, stream: u32, code: Code) {
@@ -105,13 +132,12 @@ impl Output {
         write(&mut self.bytes);
         let length = self.bytes.len() - at - HEAD;
         let end = if end { frames::END_STREAM } else { 0 };
-        self.frames += 1;
         if length <= LARGEST {
             let flags = end | frames::END_HEADERS;
             let head =
                 frames::FrameHead { length: length as u32, kind: frames::HEADERS, flags, stream };
             self.bytes[at..at + HEAD].copy_from_slice(&head.write());
-            return self.wake();
+            return self.note(false);
         }
         let block = self.bytes.split_off(at + HEAD);
         self.bytes.truncate(at);
@@ -122,6 +148,6 @@ impl Output {
             frames::put(&mut self.bytes, kind, flags | last, stream, part);
             (kind, flags) = (frames::CONTINUATION, 0);
         }
-        self.wake();
+        self.note(false);
     }
 }

@@ -15,6 +15,9 @@ use crate::stats::Http2Stats;
 /// Reads in a row before others have their turn.
 const READS: usize = 8;
 
+/// Bytes for the peer that may wait while it is read from.
+const MOST_WAITING: usize = 1 << 20;
+
 /// Why nothing is moved any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Over {
@@ -79,7 +82,11 @@ impl Carrier {
     /// Moves what there is to move; ready once that is over.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         self.end.borrow_mut().watch_output(cx);
+        let deaf = self.end.borrow().output().len() > MOST_WAITING;
         let failed = self.poll_read(cx) | self.poll_write(cx);
+        if deaf && self.end.borrow().output().len() <= MOST_WAITING {
+            cx.waker().wake_by_ref();
+        }
         let fault = self.end.borrow().fault();
         if let Some(fault) = fault {
             return Poll::Ready(Over::Fault(fault));
@@ -93,6 +100,10 @@ impl Carrier {
 
     /// Says whether the transport failed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        // A peer that doesn't take what it asked for is not listened to.
+        if self.end.borrow().output().len() > MOST_WAITING {
+            return false;
+        }
         if !self.input.is_empty() {
             let input = std::mem::take(&mut self.input);
             self.receive(input.data());

@@ -176,8 +176,11 @@ impl Drop for Channel {
         if let Some(waker) = self.driver.take() {
             waker.wake();
         }
-        // A host that is gone has counted its connections out.
-        if let Some(host) = self.host.upgrade() {
+        // One that never was its host's is counted by who opened it, and a host that is gone has counted its
+        // connections out.
+        if self.offered.get()
+            && let Some(host) = self.host.upgrade()
+        {
             let history = (self.served.get(), self.opened);
             host.gone(self.priority, history, self.fate.get(), clock::now());
             host.pool(self.priority).closed();
@@ -407,8 +410,8 @@ impl ClientStream {
     }
 
     /// The host, or its connection, ended the stream.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.half.as_ref().is_none_or(Half::is_gone)
+    pub(crate) fn is_ended_by_host(&self) -> bool {
+        self.half.as_ref().is_none_or(Half::is_ended_by_peer)
     }
 
     /// Fields and bodies, without what frames and compression make of them: (taken, sent).

@@ -20,11 +20,13 @@ pub(crate) struct Hands<J> {
     waiting: RefCell<Vec<Rc<Hand<J>>>>,
     /// Counts up when all that wait are sent home.
     shift: Cell<u64>,
+    /// No more jobs will come.
+    closed: Cell<bool>,
 }
 
 impl<J> Default for Hands<J> {
     fn default() -> Hands<J> {
-        Hands { waiting: RefCell::default(), shift: Cell::new(0) }
+        Hands { waiting: RefCell::default(), shift: Cell::new(0), closed: Cell::new(false) }
     }
 }
 
@@ -41,7 +43,7 @@ impl<J> Hands<J> {
 
     /// A task waits for a job; `None`: it's sent home.
     pub(crate) async fn next(&self) -> Option<J> {
-        if self.waiting.borrow().len() >= MOST {
+        if self.closed.get() || self.waiting.borrow().len() >= MOST {
             return None;
         }
         let shift = self.shift.get();
@@ -62,6 +64,12 @@ impl<J> Hands<J> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.borrow().is_empty()
+    }
+
+    /// No more jobs will come: sends home who waits, and who would.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.dismiss();
     }
 
     /// Sends those who wait home.

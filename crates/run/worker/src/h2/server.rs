@@ -168,7 +168,7 @@ pub(crate) async fn serve_connection(
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         self.link.end.borrow_mut().close();
-        self.link.hands.dismiss();
+        self.link.hands.close();
     }
 }
 
@@ -280,7 +280,8 @@ impl Serving<'_> {
         // Fields that don't come whole hold up all other frames, so they end the connection.
         let patience = timeouts.request_headers.into_iter().chain(timeouts.stream_idle).min();
         let fields = self.carrier.fields_since().zip(patience);
-        let flushing = link.end.borrow_mut().flushing_since().zip(timeouts.stream_flush);
+        let now = link.worker.clock.now();
+        let flushing = link.end.borrow_mut().flushing_since(now).zip(timeouts.stream_flush);
         let idle_since = link.idle_since.get();
         let (own, settle) = match self.leaving {
             Some(_) if self.is_busy() => (None, None),

@@ -76,8 +76,9 @@ impl Half {
         self.end.borrow_mut().poll_gone(self.key, cx)
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        self.end.borrow_mut().gone(self.key).is_some()
+    pub(crate) fn is_ended_by_peer(&self) -> bool {
+        let gone = self.end.borrow_mut().gone(self.key);
+        !matches!(gone, None | Some(Gone::Malformed(_) | Gone::Local))
     }
 
     pub(crate) fn reset(&mut self, code: Code) {

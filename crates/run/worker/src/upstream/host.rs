@@ -204,7 +204,7 @@ impl WorkerHost {
         limits: &Thresholds,
     ) -> Option<Share> {
         self.cluster.stats.upstream_cx_http2_total.inc();
-        let first = channel.share();
+        let first = channel.share()?;
         channel.offer();
         self.channels[priority as usize].borrow_mut().push(channel.clone());
         self.pool(priority).share(|| channel.share());
@@ -212,7 +212,7 @@ impl WorkerHost {
         let mut room =
             self.opening[priority as usize].get() <= 1 && self.has_room(priority, limits);
         self.pool(priority).spread(|| std::mem::take(&mut room));
-        first
+        Some(first)
     }
 
     /// An HTTP/2 connection takes no more requests.

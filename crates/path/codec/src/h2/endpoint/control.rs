@@ -4,7 +4,7 @@ use super::receive::flooded;
 use super::{ALIVE, Endpoint, Fault, LEAVING, Leaving, Side};
 use crate::h2::frames::{self, Code, FrameHead, LARGEST};
 use crate::h2::guard::Flood;
-use crate::h2::stream::{Gone, wants};
+use crate::h2::stream::Gone;
 
 impl Endpoint {
     pub(super) fn check_priority(&mut self, stream: u32, on: [u8; 4]) -> Result<(), Fault> {
@@ -53,8 +53,21 @@ impl Endpoint {
             return Ok(());
         }
         self.settled = true;
+        let mut window = None;
         for &[n0, n1, v0, v1, v2, v3] in settings {
-            self.setting(u16::from_be_bytes([n0, n1]), u32::from_be_bytes([v0, v1, v2, v3]))?;
+            let value = u32::from_be_bytes([v0, v1, v2, v3]);
+            match u16::from_be_bytes([n0, n1]) {
+                4 if value > u32::MAX >> 1 => {
+                    let why = "SETTINGS_INITIAL_WINDOW_SIZE";
+                    return Err(Fault::new(Code::FLOW_CONTROL_ERROR, why));
+                }
+                // The last one counts: each would be work for every stream.
+                4 => window = Some(value),
+                name => self.setting(name, value)?,
+            }
+        }
+        if let Some(window) = window {
+            self.resize_windows(window)?;
         }
         self.output.control_frame(frames::SETTINGS, frames::ACK, 0, &[]);
         self.check_output()
@@ -70,10 +83,6 @@ impl Endpoint {
                 self.peer.max_streams = value;
                 self.output.wake();
             }
-            4 if value > u32::MAX >> 1 => {
-                return Err(Fault::new(Code::FLOW_CONTROL_ERROR, "SETTINGS_INITIAL_WINDOW_SIZE"));
-            }
-            4 => return self.resize_windows(value),
             5 if !(LARGEST as u32..=0xff_ffff).contains(&value) => {
                 return Err(Fault::protocol("SETTINGS_MAX_FRAME_SIZE"));
             }
@@ -87,18 +96,23 @@ impl Endpoint {
     fn resize_windows(&mut self, value: u32) -> Result<(), Fault> {
         let change = i64::from(value) - i64::from(self.peer.window);
         self.peer.window = value;
+        let mut ready = Vec::new();
         for stream in self.streams.each() {
             stream.window += change;
             if stream.window > i64::from(u32::MAX >> 1) {
-                return Err(Fault::new(
-                    Code::FLOW_CONTROL_ERROR,
-                    "a window larger than windows are",
-                ));
+                let why = "a window larger than windows are";
+                return Err(Fault::new(Code::FLOW_CONTROL_ERROR, why));
             }
-            if change > 0 {
-                stream.wake(wants::WRITE);
+            if stream.waiting() > 0 && stream.window > 0 {
+                ready.push(stream.id);
             }
         }
+        for id in ready {
+            if let Some(key) = self.streams.key(id) {
+                self.stand_in_line(key);
+            }
+        }
+        self.move_up();
         Ok(())
     }
 
@@ -170,23 +184,19 @@ impl Endpoint {
         if stream.window > most {
             self.spend_reset()?;
             self.end_stream(key, Code::FLOW_CONTROL_ERROR, Gone::Fault);
-            if self.streams.get(key).released {
-                self.remove(key);
-            }
             return Ok(());
         }
-        stream.wake(wants::WRITE);
         self.stand_in_line(key);
         self.move_up();
         Ok(())
     }
 
     /// What waits to be sent is bounded by what the peer may ask for.
-    fn check_output(&self) -> Result<(), Fault> {
-        if self.output.control() > self.options.max_control_frames {
+    pub(super) fn check_output(&self) -> Result<(), Fault> {
+        if self.output.control() > self.options.max_control_frames as usize {
             return Err(flooded(Flood::OutboundControl));
         }
-        if self.output.frames() > self.options.max_frames {
+        if self.output.frames() > self.options.max_frames as usize {
             return Err(flooded(Flood::Outbound));
         }
         Ok(())

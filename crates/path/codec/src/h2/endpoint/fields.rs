@@ -9,6 +9,9 @@ use crate::h2::stream::{Gone, Key, wants};
 /// Interim responses that nobody has taken yet.
 const MOST_INTERIM: usize = 16;
 
+/// What comes for a request that was given up.
+const LATE_RESPONSE: Part = Part::Response { to_head: false };
+
 impl Endpoint {
     pub(super) fn headers(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Fault> {
         let mut block = payload;
@@ -71,7 +74,8 @@ impl Endpoint {
             (None, _) if !self.is_forgiven(stream) => {
                 Err(Fault::new(Code::STREAM_CLOSED, "HEADERS of a stream that is closed"))
             }
-            (None, _) => {
+            (None, Side::Client) => self.read(block, LATE_RESPONSE, end).map(|_| ()),
+            (None, Side::Server) => {
                 if let Err(BadHead::Malformed(_)) = self.read(block, Part::Trailers, end)? {
                     self.spend_reset()?;
                     self.tell_reset(stream, Code::PROTOCOL_ERROR);
@@ -104,6 +108,7 @@ impl Endpoint {
 
     fn request(&mut self, stream: u32, block: &[u8], end: bool) -> Result<(), Fault> {
         self.last = stream;
+        self.check_output()?;
         let part = Part::Request { extended: self.options.extended_connect };
         let read = self.read(block, part, end)?;
         if matches!(self.leaving, Leaving::Told(last) if stream > last) {
@@ -143,8 +148,8 @@ impl Endpoint {
 
     fn response(&mut self, key: Key, block: &[u8], end: bool) -> Result<(), Fault> {
         let stream = self.streams.get(key);
-        let (part, gone) = (Part::Response { to_head: stream.to_head }, stream.gone.is_some());
-        let read = self.read(block, part, end)?;
+        let (to_head, gone) = (stream.to_head, stream.gone.is_some());
+        let read = self.read(block, Part::Response { to_head }, end)?;
         if gone {
             return Ok(());
         }
@@ -152,7 +157,9 @@ impl Endpoint {
             Ok(head) => {
                 let stream = self.streams.get(key);
                 stream.answered = !head.is_interim();
-                stream.owed = head.length;
+                // These have no body, whatever length they tell.
+                let bodyless = to_head || matches!(head.status, 204 | 304);
+                stream.owed = if bodyless { Some(0) } else { head.length };
                 if stream.heads.len() > MOST_INTERIM {
                     return Err(Fault::new(
                         Code::ENHANCE_YOUR_CALM,
@@ -196,9 +203,12 @@ impl Endpoint {
         match bad {
             BadHead::Malformed(why) => {
                 self.seen.malformed += 1;
-                self.streams.get(key).end(Gone::Malformed(why));
-                self.protest(why)?;
-                self.tell_reset(key.id(), Code::PROTOCOL_ERROR);
+                if !self.options.message_ends_stream {
+                    self.streams.get(key).end(Gone::Malformed(why));
+                    return Err(Fault::protocol(why));
+                }
+                self.spend_reset()?;
+                self.end_stream(key, Code::PROTOCOL_ERROR, Gone::Malformed(why));
             }
             BadHead::TooLarge | BadHead::TooMany => {
                 self.seen.too_large += 1;
@@ -210,14 +220,6 @@ impl Endpoint {
             }
         }
         Ok(())
-    }
-
-    /// A malformed message ends its connection, unless the configuration says otherwise.
-    fn protest(&mut self, why: &'static str) -> Result<(), Fault> {
-        match self.options.message_ends_stream {
-            true => self.spend_reset(),
-            false => Err(Fault::protocol(why)),
-        }
     }
 
     /// The peer makes us reset a stream: that costs as if it had.

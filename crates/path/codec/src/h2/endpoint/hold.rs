@@ -117,7 +117,11 @@ impl Endpoint {
             return;
         }
         stream.end(gone);
+        let released = stream.released;
         self.tell_reset(key.id(), code);
+        if released {
+            self.remove(key);
+        }
     }
 
     pub(super) fn tell_reset(&mut self, stream: u32, code: Code) {
@@ -138,7 +142,10 @@ impl Endpoint {
         self.give_credit(None, unread);
         let stream = self.streams.get(key);
         if stream.ending.is_some() && stream.gone.is_none() && self.side == Side::Server {
-            stream.released = true;
+            // What still comes of the request is nobody's.
+            (stream.released, stream.owed, stream.moved) = (true, None, None);
+            self.output.wake();
+            let stream = self.streams.get(key);
             let unread = std::mem::take(&mut stream.body).len();
             return self.give_credit(None, unread);
         }

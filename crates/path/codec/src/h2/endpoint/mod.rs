@@ -244,6 +244,12 @@ impl Endpoint {
         self.move_up();
     }
 
+    #[cfg(test)]
+    fn memory(&mut self) -> usize {
+        let kept: usize = self.streams.each().map(|stream| stream.kept.capacity()).sum();
+        kept + self.output.capacity()
+    }
+
     /// Whom to wake when there are more.
     pub fn watch_output(&mut self, cx: &Context<'_>) {
         self.output.watch(cx);

@@ -144,6 +144,8 @@ impl Endpoint {
                         return Err(Fault::new(Code::STREAM_CLOSED, why));
                     }
                     key = None;
+                } else if !stream.answered && self.side == Side::Client {
+                    return Err(Fault::protocol("DATA before the head of its response"));
                 } else if stream.received {
                     return Err(Fault::new(
                         Code::STREAM_CLOSED,

@@ -109,8 +109,9 @@ impl Endpoint {
         let most = KEPT.saturating_sub(stream.waiting()).min(ALL_KEPT.saturating_sub(self.kept));
         let kept = &rest[..rest.len().min(most)];
         if !kept.is_empty() {
-            if stream.waiting() == 0 {
-                stream.moved = Some(self.now);
+            if stream.framed > KEPT {
+                stream.kept.drain(..stream.framed);
+                stream.framed = 0;
             }
             stream.kept.extend_from_slice(kept);
             self.kept += kept.len();
@@ -123,7 +124,8 @@ impl Endpoint {
         if sent == 0 && !data.is_empty() {
             let stream = self.streams.get(key);
             stream.watch(cx, wants::WRITE);
-            if stream.waiting() == 0 {
+            if stream.waiting() == 0 && !stream.in_line {
+                stream.in_line = true;
                 self.held_up.push(key);
             }
             return Poll::Pending;
@@ -185,6 +187,7 @@ impl Endpoint {
                 self.send_kept(key);
             }
         }
+        self.wake_held_up();
     }
 
     /// Sends a frame of what is kept of a stream.
@@ -199,7 +202,7 @@ impl Endpoint {
         let whole = length == stream.waiting();
         let kept = std::mem::take(&mut stream.kept);
         let from = stream.framed;
-        stream.moved = Some(self.now);
+        stream.moved = None;
         let last = whole && matches!(stream.ending, Some(Ending::Plain));
         self.send_frame(key, &kept[from..from + length], last);
         self.let_go(length);
@@ -223,10 +226,26 @@ impl Endpoint {
     /// So many bytes are kept no more.
     pub(super) fn let_go(&mut self, bytes: usize) {
         self.kept -= bytes;
+        self.wake_held_up();
+    }
+
+    /// Lets those go on that may send, and as many more as there is place to keep a frame of.
+    fn wake_held_up(&mut self) {
+        let has_room = self.output.room() > 0 && self.window > 0;
+        let mut places = ALL_KEPT.saturating_sub(self.kept) / LARGEST;
         for key in std::mem::take(&mut self.held_up) {
-            if self.streams.key(key.id()) == Some(key) {
-                self.streams.get(key).wake(wants::WRITE);
+            if self.streams.key(key.id()) != Some(key) {
+                continue;
             }
+            let stream = self.streams.get(key);
+            let may_send = has_room && stream.window > 0;
+            if !may_send && places == 0 {
+                self.held_up.push(key);
+                continue;
+            }
+            places -= usize::from(!may_send);
+            stream.in_line = false;
+            stream.wake(wants::WRITE);
         }
     }
 
@@ -264,9 +283,13 @@ impl Endpoint {
     }
 
     /// Since when the last bytes of a stream that nobody holds have waited, of the one that waits longest.
-    pub fn flushing_since(&mut self) -> Option<Moment> {
+    /// One begins to wait when it is first asked for.
+    pub fn flushing_since(&mut self, now: Moment) -> Option<Moment> {
         if self.kept == 0 {
             return None;
+        }
+        for stream in self.streams.each().filter(|stream| stream.released) {
+            stream.moved.get_or_insert(now);
         }
         self.streams.each().filter(|stream| stream.released).filter_map(|stream| stream.moved).min()
     }
@@ -280,7 +303,6 @@ impl Endpoint {
         for id in &late {
             if let Some(key) = self.streams.key(*id) {
                 self.end_stream(key, Code::NO_ERROR, Gone::Local);
-                self.remove(key);
             }
         }
         late.len() as u64

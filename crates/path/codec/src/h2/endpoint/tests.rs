@@ -129,12 +129,12 @@ fn a_request_and_its_answer_go_whole() {
         let taken = both.server.take_trailers(theirs).unwrap();
         assert_eq!(taken.get(&b"x-sum"[..]), Some(&b"1"[..]));
         both.server.respond(theirs, &response(103), false, false);
-        both.server.respond(theirs, &response(200 + round), false, false);
+        both.server.respond(theirs, &response(400 + round), false, false);
         send(&mut both.server, theirs, b"world");
         both.server.finish(theirs, None);
         both.server.release(theirs, 0, Code::INTERNAL_ERROR);
         both.talk();
-        for status in [103, 200 + round] {
+        for status in [103, 400 + round] {
             let Poll::Ready(Ok(head)) = both.client.poll_head(ours, &cx()) else { panic!() };
             assert_eq!(head.status, status);
             both.client.give_back(head);
@@ -193,10 +193,10 @@ fn what_is_not_taken_is_given_up() {
     both.server.release(theirs, 0, Code::INTERNAL_ERROR);
     both.talk();
     let limit = std::time::Duration::from_secs(1);
-    assert_eq!(both.server.flushing_since(), Some(NOW));
+    assert_eq!(both.server.flushing_since(NOW), Some(NOW));
     assert_eq!(both.server.give_up_flushing(NOW, limit), 0);
     assert_eq!(both.server.give_up_flushing(NOW.after(limit), limit), 1);
-    assert_eq!((both.server.streams(), both.server.flushing_since()), (0, None));
+    assert_eq!((both.server.streams(), both.server.flushing_since(NOW)), (0, None));
 }
 
 #[test]
@@ -356,4 +356,123 @@ fn no_bytes_make_it_panic() {
             end.sent(end.output().len());
         }
     }
+}
+
+#[test]
+fn memory_is_what_waits_and_not_what_went() {
+    let options = Options { stream_window: 1 << 20, connection_window: 1 << 20, ..options() };
+    let mut both = Both::new(options);
+    let (ours, theirs) = both.ask(b"/", true);
+    both.server.respond(theirs, &response(200), false, false);
+    let block = vec![7; 100_000];
+    for _ in 0..300 {
+        send(&mut both.server, theirs, &block);
+        // Never all of it: the socket takes a little at a time.
+        let some = both.server.output().len() * 9 / 10;
+        let bytes = both.server.output()[..some].to_vec();
+        both.client.receive(&bytes, NOW);
+        both.server.sent(some);
+        let mut chunk = Vec::new();
+        if both.client.poll_body(ours, &cx(), &mut chunk) == Poll::Ready(Ok(true)) {
+            both.client.consumed(ours, chunk.len());
+        }
+        let updates = both.client.output().to_vec();
+        both.client.sent(updates.len());
+        both.server.receive(&updates, NOW);
+    }
+    assert!(both.server.memory() < 600 << 10, "{}", both.server.memory());
+    assert_eq!(both.server.fault(), None);
+}
+
+#[test]
+fn answers_that_nobody_reads_end_the_connection() {
+    let mut both = Both::new(Options { max_frames: 500, ..options() });
+    for _ in 0..1000 {
+        let Some(key) = both.client.open(&request(b"/"), None, b"http", true) else { break };
+        let bytes = both.client.output().to_vec();
+        both.client.sent(bytes.len());
+        both.server.receive(&bytes, NOW);
+        let Some(Arrival::Request(theirs)) = both.server.accept() else { break };
+        both.server.respond(theirs, &response(204), false, true);
+        both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+        both.client.release(key, 0, Code::CANCEL);
+    }
+    assert_eq!(both.server.fault().and_then(|fault| fault.flood), Some(Flood::Outbound));
+}
+
+#[test]
+fn a_window_that_grows_by_settings_lets_what_is_kept_go() {
+    let mut both = Both::new(options());
+    let mut settings = Vec::new();
+    frames::put(&mut settings, frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    both.server.receive(&settings, NOW);
+    let (ours, theirs) = both.ask(b"/", true);
+    both.server.respond(theirs, &response(200), false, false);
+    assert_eq!(send(&mut both.server, theirs, b"hello"), 5);
+    both.server.finish(theirs, None);
+    both.server.release(theirs, 0, Code::INTERNAL_ERROR);
+    both.talk();
+    assert!(both.received(ours).is_empty());
+    settings[14] = 100;
+    both.server.receive(&settings, NOW);
+    both.talk();
+    assert_eq!(both.received(ours), b"hello");
+    assert_eq!(both.server.streams(), 0);
+}
+
+#[test]
+fn a_request_may_go_on_behind_its_answer() {
+    let mut both = Both::new(Options { stream_window: 1 << 20, ..options() });
+    let mut head = request(b"/");
+    head.headers.append(id::CONTENT_LENGTH, b"10");
+    let ours = both.client.open(&head, None, b"http", false).unwrap();
+    both.talk();
+    let Some(Arrival::Request(theirs)) = both.server.accept() else { panic!() };
+    both.server.respond(theirs, &response(200), false, false);
+    // More than the window takes, so that some is kept when it is let go.
+    let block = vec![7; FIRST_WINDOW as usize + 100];
+    assert_eq!(send(&mut both.server, theirs, &block), block.len());
+    both.server.finish(theirs, None);
+    both.server.release(theirs, 0, Code::NO_ERROR);
+    send(&mut both.client, ours, b"0123456789");
+    both.client.finish(ours, None);
+    both.talk();
+    assert_eq!(both.received(ours).len(), block.len());
+    assert_eq!((both.server.streams(), both.server.fault()), (0, None));
+    assert!(matches!(both.client.gone(ours), None | Some(Gone::Reset(Code::NO_ERROR))));
+}
+
+#[test]
+fn a_host_says_what_is_no_answer() {
+    let begins = |frames: &[(u8, u8, &[u8])]| {
+        let mut end = Endpoint::new(Side::Client, options(), NOW);
+        let mut bytes = Vec::new();
+        frames::put(&mut bytes, frames::SETTINGS, 0, 0, &[]);
+        let key = end.open(&request(b"/"), None, b"http", true).unwrap();
+        for (kind, flags, payload) in frames {
+            frames::put(&mut bytes, *kind, *flags, 1, payload);
+        }
+        end.receive(&bytes, NOW);
+        (end.gone(key).is_some(), end.fault().map(|fault| fault.code))
+    };
+    let head: &[u8] = b"\x88";
+    let no_content: &[u8] = b"\x89";
+    assert_eq!(begins(&[(frames::HEADERS, 5, head)]), (false, None));
+    let early = begins(&[(frames::DATA, 0, b"x"), (frames::HEADERS, 4, head)]);
+    assert_eq!(early, (true, Some(Code::PROTOCOL_ERROR)));
+    assert_eq!(begins(&[(frames::HEADERS, 4, no_content), (frames::DATA, 1, b"x")]), (true, None));
+    assert_eq!(begins(&[(frames::HEADERS, 4, no_content), (frames::DATA, 1, b"")]), (false, None));
+    let twice = begins(&[(frames::HEADERS, 5, head), (frames::HEADERS, 5, head)]);
+    assert_eq!(twice, (false, Some(Code::STREAM_CLOSED)));
+}
+
+#[test]
+fn a_late_answer_to_what_was_given_up_is_passed_over() {
+    let mut both = Both::new(options());
+    let (ours, theirs) = both.ask(b"/", true);
+    both.client.release(ours, 0, Code::CANCEL);
+    both.server.respond(theirs, &response(200), false, false);
+    both.talk();
+    assert_eq!(both.client.seen.resets_out, 1);
+    assert_eq!((both.client.fault(), both.server.fault()), (None, None));
 }

@@ -80,8 +80,7 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Option<()> {
         have -= length;
     }
     // What is left has to be the beginning of the end.
-    let padding = !(u64::MAX >> have);
-    (have < 8 && bits == padding).then_some(())
+    (have < 8 && bits == !(u64::MAX >> have)).then_some(())
 }
 
 fn long_code(bits: u32) -> Option<(u8, u32)> {
@@ -122,7 +121,7 @@ mod tests {
         assert!(!fine(&[0x1e]));
         assert!(!fine(&[0x1f, 0xff]));
         assert!(!fine(&[0xff]));
-        assert!(!fine(&[0xff; 4]));
+        assert!(!fine(&[0xff; 4]) && !fine(&[0xff; 20]));
         assert!(!fine(&[0xff, 0xff, 0xff, 0xfc]));
     }
 }
