@@ -33,12 +33,16 @@ _SUMMARY = re.compile(r"^summary: (\d+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Replay:
-    """A series of requests: `headers` fields each way, answers of `response_bytes`."""
+    """A series of requests: `headers` fields each way, answers of `response_bytes`.
+
+    http2: the client speaks it, by prior knowledge; so does the origin where the site says `grpc`.
+    """
 
     name: str
     site: Site = field(default_factory=Site)
     headers: int = 0
     response_bytes: int = 128
+    http2: bool = False
 
 
 REPLAYS = (
@@ -48,6 +52,8 @@ REPLAYS = (
     Replay("hosts-100", site=Site(hosts=100)),
     Replay("routes-100", site=Site(routes=100)),
     Replay("log", site=Site(access_log=True)),
+    Replay("h2c", http2=True),
+    Replay("h2-both", site=Site(grpc=True), http2=True),
 )
 
 
@@ -95,6 +101,7 @@ def run(program: Path, replay: Replay, place: Place, requests: int) -> int:
             *(str(place.folder / "resources"), str(place.folder / "targets")),
             *(str(place.listen), str(place.origin), str(requests)),
             *(str(replay.headers), str(replay.response_bytes)),
+            *("2" if replay.http2 else "1", "2" if replay.site.grpc else "1"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode != 0:

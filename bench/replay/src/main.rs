@@ -2,6 +2,8 @@
 //! sent, so the worker does the same work in the same order every time. `bench/instructions.py` runs
 //! it under callgrind.
 
+mod http2;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -9,7 +11,10 @@ use std::time::Duration;
 
 use dragoman_server::{Change, Drain, Engine, Kind, Options};
 
-/// What is replayed. Arguments: RESOURCES TARGETS LISTEN ORIGIN REQUESTS HEADERS RESPONSE_BYTES.
+const USAGE: &str = "RESOURCES TARGETS LISTEN ORIGIN REQUESTS HEADERS RESPONSE_BYTES CLIENT_HTTP ORIGIN_HTTP are wanted";
+
+/// What is replayed. Arguments: as in [`USAGE`].
+#[derive(Clone)]
 struct Replay {
     /// Lines of `kind name payload`, the payload in hexadecimal.
     resources: PathBuf,
@@ -21,16 +26,29 @@ struct Replay {
     /// Fields on each request and answer besides the necessary ones.
     headers: usize,
     response_bytes: usize,
+    /// 1 or 2: what the client speaks, and the origin.
+    client_http: u8,
+    origin_http: u8,
 }
 
 fn main() -> io::Result<()> {
-    let replay = Replay::from_arguments().ok_or_else(|| {
-        invalid("RESOURCES TARGETS LISTEN ORIGIN REQUESTS HEADERS RESPONSE_BYTES are wanted")
-    })?;
+    let replay = Replay::from_arguments().ok_or_else(|| invalid(USAGE))?;
     let origin = TcpListener::bind(("127.0.0.1", replay.origin))?;
-    let answer = replay.answer();
-    std::thread::spawn(move || serve(&origin, &answer));
+    let origins = replay.clone();
+    std::thread::spawn(move || match origins.origin_http {
+        1 => serve(&origin, &origins.answer()),
+        _ => http2::serve(&origin, &origins),
+    });
     let engine = start(&replay.changes()?)?;
+    match replay.client_http {
+        1 => ask(&replay)?,
+        _ => http2::ask(&replay)?,
+    }
+    engine.stop();
+    Ok(())
+}
+
+fn ask(replay: &Replay) -> io::Result<()> {
     let requests = replay.messages()?;
     let mut client = TcpStream::connect(("127.0.0.1", replay.listen))?;
     client.set_nodelay(true)?;
@@ -39,8 +57,6 @@ fn main() -> io::Result<()> {
         client.write_all(request)?;
         read_answer(&mut client, &mut answer, replay.response_bytes)?;
     }
-    drop(client);
-    engine.stop();
     Ok(())
 }
 
@@ -60,6 +76,8 @@ impl Replay {
             requests: word()?.parse().ok()?,
             headers: word()?.parse().ok()?,
             response_bytes: word()?.parse().ok()?,
+            client_http: word()?.parse().ok()?,
+            origin_http: word()?.parse().ok()?,
         })
     }
 
@@ -74,19 +92,35 @@ impl Replay {
         text.lines().map(|line| change(line).ok_or_else(|| invalid(line))).collect()
     }
 
+    fn each_field(&self, mut each: impl FnMut(&str, &str)) {
+        for n in 0..self.headers {
+            each(&format!("x-field-{n:02}"), &format!("some value of a usual length, number {n}"));
+        }
+    }
+
     fn fields(&self) -> String {
-        let field = |n| format!("x-field-{n:02}: some value of a usual length, number {n}\r\n");
-        (0..self.headers).map(field).collect()
+        let mut lines = String::new();
+        self.each_field(|name, value| lines += &format!("{name}: {value}\r\n"));
+        lines
+    }
+
+    /// Host and path of each.
+    fn targets(&self) -> io::Result<Vec<(String, String)>> {
+        let text = std::fs::read_to_string(&self.targets)?;
+        let pair = |line: &str| {
+            let (host, path) = line.split_once(' ').unwrap_or(("a", "/"));
+            (host.to_owned(), path.to_owned())
+        };
+        Ok(text.lines().map(pair).collect())
     }
 
     fn messages(&self) -> io::Result<Vec<Vec<u8>>> {
         let fields = self.fields();
-        let message = |line: &str| {
-            let (host, path) = line.split_once(' ').unwrap_or(("a", "/"));
+        let message = |(host, path): &(String, String)| {
             format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: replay\r\n{fields}\r\n")
                 .into_bytes()
         };
-        Ok(std::fs::read_to_string(&self.targets)?.lines().map(message).collect())
+        Ok(self.targets()?.iter().map(message).collect())
     }
 
     fn answer(&self) -> Vec<u8> {

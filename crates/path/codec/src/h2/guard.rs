@@ -55,7 +55,6 @@ pub(super) struct Guard {
     priority: u64,
     window_updates: u64,
     streams: u64,
-    last_stream: u32,
     /// DATA frames that we sent.
     data_sent: u64,
     /// Resets that may still come, in thousandths.
@@ -71,11 +70,15 @@ impl Guard {
             priority: 0,
             window_updates: 0,
             streams: 0,
-            last_stream: 0,
             data_sent: 0,
             resets: u64::from(limits.reset_burst) * 1000,
             refilled: now,
         }
+    }
+
+    /// Either side opened a stream.
+    pub(super) fn stream_opened(&mut self) {
+        self.streams += 1;
     }
 
     /// A DATA frame went out.
@@ -94,7 +97,6 @@ impl Guard {
                     frames::CONTINUATION => frames::END_HEADERS,
                     _ => frames::END_STREAM,
                 };
-                self.opened(head);
                 self.empty(head.length == 0 && head.flags & end == 0)
             }
             frames::PRIORITY => {
@@ -111,13 +113,6 @@ impl Guard {
             }
             frames::RST_STREAM => self.reset(now),
             _ => Ok(()),
-        }
-    }
-
-    fn opened(&mut self, head: FrameHead) {
-        if head.kind == frames::HEADERS && head.stream > self.last_stream {
-            self.last_stream = head.stream;
-            self.streams += 1;
         }
     }
 
@@ -186,10 +181,10 @@ mod tests {
     #[test]
     fn priorities_and_window_updates_are_counted_against_streams_and_data() {
         let mut guard = Guard::new(GuardLimits::default(), NOW);
-        guard.received(head(frames::HEADERS, 9, 5, 1), NOW).unwrap();
+        guard.stream_opened();
         assert_eq!(most(&mut guard, head(frames::PRIORITY, 5, 0, 1)), (200, Flood::Priority));
         let mut guard = Guard::new(GuardLimits::default(), NOW);
-        guard.received(head(frames::HEADERS, 9, 5, 1), NOW).unwrap();
+        guard.stream_opened();
         guard.sent_data();
         let update = head(frames::WINDOW_UPDATE, 4, 0, 0);
         assert_eq!(most(&mut guard, update), (5 + 2 * (1 + 10), Flood::WindowUpdate));

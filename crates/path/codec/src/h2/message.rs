@@ -244,6 +244,8 @@ impl<'h> Taking<'h> {
         }
         // Inside, it is the upgrade that it would be in HTTP/1: who decides about upgrades knows one form.
         if let Some(protocol) = self.protocol.take() {
+            headers.remove(id::CONTENT_LENGTH);
+            self.head.length = None;
             headers.set(id::METHOD, b"GET");
             headers.append(id::CONNECTION, b"upgrade");
             headers.append(id::UPGRADE, &protocol);

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use dragoman_codec::h2::{Endpoint, Fault};
 use dragoman_net::Buffer;
 use dragoman_transport::Stream;
-use dragoman_types::Moment;
 
 use crate::context::Worker;
 use crate::stats::Http2Stats;
@@ -36,8 +35,6 @@ pub(crate) struct Carrier {
     /// (in, out) since the connection began, and how much of that statistics have counted.
     all: (u64, u64),
     counted: (u64, u64),
-    /// Since when the fields have been coming that aren't whole yet.
-    fields_since: Option<Moment>,
 }
 
 impl Carrier {
@@ -55,7 +52,6 @@ impl Carrier {
             eof: false,
             all: (0, 0),
             counted: (0, 0),
-            fields_since: None,
         }
     }
 
@@ -72,11 +68,6 @@ impl Carrier {
 
     pub(crate) fn is_eof(&self) -> bool {
         self.eof
-    }
-
-    /// Since when the fields have been coming that aren't whole yet.
-    pub(crate) fn fields_since(&self) -> Option<Moment> {
-        self.fields_since
     }
 
     /// Moves what there is to move; ready once that is over.
@@ -131,10 +122,7 @@ impl Carrier {
     fn receive(&mut self, bytes: &[u8]) {
         let now = self.worker.clock.now();
         self.all.0 += bytes.len() as u64;
-        let mut end = self.end.borrow_mut();
-        end.receive(bytes, now);
-        let since = self.fields_since.unwrap_or(now);
-        self.fields_since = end.within_fields().then_some(since);
+        self.end.borrow_mut().receive(bytes, now);
     }
 
     /// Says whether the transport failed.

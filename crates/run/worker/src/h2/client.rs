@@ -256,6 +256,12 @@ impl Driver {
         if self.carrier.end.borrow().is_settled() {
             channel.wake_opener();
         }
+        // Nobody is given it any more: once its requests are over it ends.
+        if self.carrier.end.borrow().went_away()
+            && let Some(host) = channel.host.upgrade()
+        {
+            host.forget(channel.priority, &channel);
+        }
         // The host may take more than it did.
         if channel.offered.get()
             && let Some(host) = channel.host.upgrade()

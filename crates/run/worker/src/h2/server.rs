@@ -253,6 +253,11 @@ impl Serving<'_> {
                     return Poll::Ready(Ended::HeadLate);
                 }
                 Limit::Drain => return Poll::Ready(own),
+                Limit::Tell => {
+                    link.end.borrow_mut().tell();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Limit::Settle => {
                     link.hands.dismiss();
                     link.end.borrow_mut().settle();
@@ -279,11 +284,14 @@ impl Serving<'_> {
         let timeouts = &link.manager.shared.config.timeouts;
         // Fields that don't come whole hold up all other frames, so they end the connection.
         let patience = timeouts.request_headers.into_iter().chain(timeouts.stream_idle).min();
-        let fields = self.carrier.fields_since().zip(patience);
+        let fields = link.end.borrow().fields_since().zip(patience);
         let now = link.worker.clock.now();
         let flushing = link.end.borrow_mut().flushing_since(now).zip(timeouts.stream_flush);
         let idle_since = link.idle_since.get();
         let (own, settle) = match self.leaving {
+            Some(since) if !link.end.borrow().has_told() => {
+                (Some((since.after(timeouts.drain), Limit::Tell)), None)
+            }
             Some(_) if self.is_busy() => (None, None),
             Some(since) => {
                 (Some((since.max(idle_since).after(timeouts.drain), Limit::Drain)), None)
@@ -310,7 +318,9 @@ impl Serving<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Limit {
     Fields,
-    /// The client was told of the end, and had its time.
+    /// The client was told of the end, and hasn't answered.
+    Tell,
+    /// It knows which of its requests are served, and had its time.
     Drain,
     /// Nothing was asked for a while.
     Settle,

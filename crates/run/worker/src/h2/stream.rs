@@ -11,6 +11,9 @@ use dragoman_types::{Headers, RequestHead, ResponseHead, Version, id};
 use crate::h1::ResponseContext;
 use crate::stream::{Body, Sink, Source, StreamError};
 
+/// Bytes of a chunk whose memory serves the next one.
+const LARGE: usize = 64 << 10;
+
 /// A stream of either side. Whoever lets it go says with what code, if it isn't over.
 pub(crate) struct Half {
     pub(crate) end: Rc<RefCell<Endpoint>>,
@@ -105,6 +108,8 @@ impl Source for Half {
             return Poll::Ready(Ok(Body::End));
         }
         self.chunk.clear();
+        // What many bytes at once needed is not kept.
+        self.chunk.shrink_to(LARGE);
         self.taken = 0;
         let mut end = self.end.borrow_mut();
         let more = ready!(end.poll_body(self.key, cx, &mut self.chunk))?;

@@ -128,9 +128,7 @@ impl Endpoint {
             return self.check_output();
         }
         if payload == LEAVING && self.leaving == Leaving::Asked {
-            self.leaving = Leaving::Told(self.last);
-            self.output.go_away(self.last, Code::NO_ERROR, "");
-            self.seen.goaways_out += 1;
+            self.tell();
         }
         if payload == ALIVE {
             self.pong = true;

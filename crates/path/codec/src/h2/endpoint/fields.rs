@@ -4,7 +4,7 @@ use super::receive::flooded;
 use super::{Arrival, Block, Endpoint, Fault, Leaving, Side};
 use crate::h2::frames::{self, Code, FrameHead, LARGEST};
 use crate::h2::message::{BadHead, Head, Part, Taking};
-use crate::h2::stream::{Gone, Key, wants};
+use crate::h2::stream::{Gone, Key, Streams, wants};
 
 /// Interim responses that nobody has taken yet.
 const MOST_INTERIM: usize = 16;
@@ -59,6 +59,7 @@ impl Endpoint {
 
     /// A whole block of fields.
     fn fields(&mut self, stream: u32, block: &[u8], end: bool) -> Result<(), Fault> {
+        self.fields_since = None;
         match (self.streams.key(stream), self.side) {
             (Some(key), Side::Server) => self.trailers(key, block, end),
             (Some(key), Side::Client) => match self.streams.get(key).answered {
@@ -109,13 +110,14 @@ impl Endpoint {
     fn request(&mut self, stream: u32, block: &[u8], end: bool) -> Result<(), Fault> {
         self.last = stream;
         self.check_output()?;
+        self.guard.stream_opened();
         let part = Part::Request { extended: self.options.extended_connect };
         let read = self.read(block, part, end)?;
         if matches!(self.leaving, Leaving::Told(last) if stream > last) {
             return Ok(());
         }
         let malformed = matches!(read, Err(BadHead::Malformed(_)));
-        if !malformed && self.streams.len() >= self.options.max_streams as usize {
+        if !malformed && !self.has_place_for_peer() {
             self.spend_reset()?;
             self.tell_reset(stream, Code::REFUSED_STREAM);
             return Ok(());
@@ -146,6 +148,14 @@ impl Endpoint {
         }
     }
 
+    /// What is over on the wire may still be held for a moment.
+    fn has_place_for_peer(&mut self) -> bool {
+        let (held, most) = (self.streams.len(), self.options.max_streams as usize);
+        let open =
+            |streams: &mut Streams| streams.each().filter(|stream| !stream.is_over()).count();
+        held < most || (held < 2 * most && open(&mut self.streams) < most)
+    }
+
     fn response(&mut self, key: Key, block: &[u8], end: bool) -> Result<(), Fault> {
         let stream = self.streams.get(key);
         let (to_head, gone) = (stream.to_head, stream.gone.is_some());
@@ -168,10 +178,7 @@ impl Endpoint {
                 }
                 stream.heads.push_back(head);
                 stream.wake(wants::READ);
-                if end {
-                    self.end_body(key);
-                }
-                Ok(())
+                if end { self.end_body(key) } else { Ok(()) }
             }
             Err(bad) => self.refuse(key, bad),
         }
@@ -191,8 +198,7 @@ impl Endpoint {
         match read {
             Ok(head) => {
                 self.streams.get(key).trailers = Some(head.headers);
-                self.end_body(key);
-                Ok(())
+                self.end_body(key)
             }
             Err(bad) => self.refuse(key, bad),
         }

@@ -144,6 +144,7 @@ impl Endpoint {
         if stream.ending.is_some() && stream.gone.is_none() && self.side == Side::Server {
             // What still comes of the request is nobody's.
             (stream.released, stream.owed, stream.moved) = (true, None, None);
+            self.flushing += 1;
             self.output.wake();
             let stream = self.streams.get(key);
             let unread = std::mem::take(&mut stream.body).len();
@@ -156,6 +157,7 @@ impl Endpoint {
     pub(super) fn remove(&mut self, key: Key) {
         let stream = self.streams.get(key);
         let (unread, kept) = (stream.body.len(), stream.waiting());
+        self.flushing -= usize::from(stream.released);
         self.let_go(kept);
         let stream = self.streams.get(key);
         let heads: Vec<Head> = stream.heads.drain(..).collect();

@@ -132,6 +132,7 @@ pub struct Endpoint {
     /// A frame's payload that came in pieces.
     payload: Vec<u8>,
     block: Option<Block>,
+    fields_since: Option<Moment>,
     decoder: Decoder,
     encoder: Encoder,
     guard: Guard,
@@ -155,6 +156,8 @@ pub struct Endpoint {
     line: VecDeque<Key>,
     /// Bytes of all bodies that wait, and who is held up because they are too many.
     kept: usize,
+    /// Streams that nobody holds, of which something still goes out.
+    flushing: usize,
     held_up: Vec<Key>,
     output: Output,
     leaving: Leaving,
@@ -178,6 +181,7 @@ impl Endpoint {
             have: 0,
             payload: Vec::new(),
             block: None,
+            fields_since: None,
             decoder: Decoder::new(options.table_size as usize),
             encoder: Encoder::new(options.table_size as usize),
             guard: Guard::new(options.guard, now),
@@ -194,6 +198,7 @@ impl Endpoint {
             window: i64::from(FIRST_WINDOW),
             line: VecDeque::new(),
             kept: 0,
+            flushing: 0,
             held_up: Vec::new(),
             output: Output::default(),
             leaving: Leaving::No,
@@ -281,11 +286,9 @@ impl Endpoint {
         self.fault
     }
 
-    /// Fields have begun to come, and not all of them.
-    pub fn within_fields(&self) -> bool {
-        let of_fields =
-            |head: &FrameHead| matches!(head.kind, frames::HEADERS | frames::CONTINUATION);
-        self.block.is_some() || matches!(&self.reading, Reading::Payload(head) if of_fields(head))
+    /// Since when fields have been coming that aren't whole yet.
+    pub fn fields_since(&self) -> Option<Moment> {
+        self.fields_since
     }
 
     /// The peer's first SETTINGS are here.
@@ -331,9 +334,23 @@ impl Endpoint {
         }
     }
 
+    /// The peer knows which streams are taken.
+    pub fn has_told(&self) -> bool {
+        matches!(self.leaving, Leaving::Told(_))
+    }
+
+    /// Tells which streams are taken, whether or not the peer has answered what it was told first.
+    pub fn tell(&mut self) {
+        if self.leaving == Leaving::Asked && self.fault.is_none() {
+            self.leaving = Leaving::Told(self.last);
+            self.output.go_away(self.last, Code::NO_ERROR, "");
+            self.seen.goaways_out += 1;
+        }
+    }
+
     /// The peer knows which streams are taken, and all of them are over.
     pub fn has_left(&self) -> bool {
-        matches!(self.leaving, Leaving::Told(_)) && self.streams.is_empty()
+        self.has_told() && self.streams.is_empty()
     }
 
     /// Asks for a sign of life.

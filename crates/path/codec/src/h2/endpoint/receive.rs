@@ -6,7 +6,7 @@ use super::{Endpoint, Fault, Leaving, Reading, Side};
 use crate::h2::PREFACE;
 use crate::h2::frames::{self, Code, FrameHead, HEAD, LARGEST};
 use crate::h2::guard::Flood;
-use crate::h2::stream::{Gone, Key, wants};
+use crate::h2::stream::{Gone, Key, Stream, wants};
 
 /// A DATA frame of which `left` bytes are to come.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +107,9 @@ impl Endpoint {
         if let Err(flood) = self.guard.received(head, self.now) {
             return Err(flooded(flood));
         }
+        if head.kind == frames::HEADERS {
+            self.fields_since = Some(self.now);
+        }
         if head.kind == frames::DATA {
             return Ok(Reading::Data(self.begin_data(head)?));
         }
@@ -199,7 +202,7 @@ impl Endpoint {
         let (body, rest) = bytes.split_at(body);
         data.left -= body.len() as u32;
         if !body.is_empty() {
-            self.take_body(data.key, body);
+            self.take_body(data.key, body)?;
         }
         let padding = rest.len().min(data.left as usize);
         let (padding, rest) = match data.left == data.padding {
@@ -215,46 +218,47 @@ impl Endpoint {
             && data.end
             && let Some(key) = data.key
         {
-            self.end_body(key);
+            self.end_body(key)?;
         }
         Ok((rest, data))
     }
 
-    fn take_body(&mut self, key: Option<Key>, body: &[u8]) {
-        let Some(key) = key else { return self.give_credit(None, body.len()) };
-        let stream = self.streams.get(key);
-        if stream.gone.is_some() || stream.released {
-            return self.give_credit(None, body.len());
-        }
-        let short = match &mut stream.owed {
-            Some(owed) => match owed.checked_sub(body.len() as u64) {
-                Some(left) => {
-                    *owed = left;
-                    false
-                }
-                None => true,
-            },
-            None => false,
-        };
-        if short {
+    fn take_body(&mut self, key: Option<Key>, body: &[u8]) -> Result<(), Fault> {
+        let live = |stream: &Stream| stream.gone.is_none() && !stream.released;
+        let Some(key) = key.filter(|key| live(self.streams.get(*key))) else {
             self.give_credit(None, body.len());
-            return self.end_stream(key, Code::PROTOCOL_ERROR, Gone::Malformed(WRONG_LENGTH));
+            return Ok(());
+        };
+        let stream = self.streams.get(key);
+        let left = stream.owed.map(|owed| owed.checked_sub(body.len() as u64));
+        if left == Some(None) {
+            self.give_credit(None, body.len());
+            return self.wrong_length(key);
         }
+        stream.owed = left.flatten();
         stream.body.extend_from_slice(body);
         stream.wake(wants::READ);
+        Ok(())
     }
 
     /// The peer has sent all of a stream.
-    pub(super) fn end_body(&mut self, key: Key) {
+    pub(super) fn end_body(&mut self, key: Key) -> Result<(), Fault> {
         let stream = self.streams.get(key);
         if stream.gone.is_some() {
-            return;
+            return Ok(());
         }
         if stream.owed.is_some_and(|owed| owed > 0) {
-            return self.end_stream(key, Code::PROTOCOL_ERROR, Gone::Malformed(WRONG_LENGTH));
+            return self.wrong_length(key);
         }
         stream.received = true;
         stream.wake(wants::READ);
+        Ok(())
+    }
+
+    fn wrong_length(&mut self, key: Key) -> Result<(), Fault> {
+        self.spend_reset()?;
+        self.end_stream(key, Code::PROTOCOL_ERROR, Gone::Malformed(WRONG_LENGTH));
+        Ok(())
     }
 
     /// A frame other than DATA, as a whole.

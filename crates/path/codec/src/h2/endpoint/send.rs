@@ -47,6 +47,7 @@ impl Endpoint {
         }
         let stream = self.next;
         self.next += 2;
+        self.guard.stream_opened();
         let window = i64::from(self.peer.window);
         let (key, opened) = self.streams.insert(stream, self.options.stream_window, window);
         (opened.sent, opened.to_head) = (end, head.is_head());
@@ -285,7 +286,7 @@ impl Endpoint {
     /// Since when the last bytes of a stream that nobody holds have waited, of the one that waits longest.
     /// One begins to wait when it is first asked for.
     pub fn flushing_since(&mut self, now: Moment) -> Option<Moment> {
-        if self.kept == 0 {
+        if self.flushing == 0 {
             return None;
         }
         for stream in self.streams.each().filter(|stream| stream.released) {
