@@ -169,7 +169,7 @@ def test_alpn_decides_towards_clients_and_hosts(tmp_path: Path, offered: list[st
 
 
 def test_hosts_that_do_not_say_what_they_take(tmp_path: Path) -> None:
-    """Silence, an end, and GOAWAY instead of SETTINGS: each request is answered, each place given back."""
+    """Silence, an end, GOAWAY: each request is answered, each place given back."""
 
     def silent(wire: Wire) -> None:
         while wire.fill():

@@ -1,6 +1,7 @@
 """HTTP/2 clients that send what costs work and is of no use, and hosts that go away."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from tests.e2e.frames import (
     GET,
     GOAWAY,
     HEADERS,
+    PING,
     POST,
     PREFACE,
     PRIORITY,
@@ -26,7 +28,7 @@ from tests.e2e.frames import (
 )
 from tests.e2e.http2 import two_hops
 from tests.e2e.proxies import Proxy, bootstrap, cluster, file_log, listener, manager, proxy
-from tests.e2e.wire import answering, connect, serving
+from tests.e2e.wire import OK, Wire, answering, connect, serving
 
 OPENED = PREFACE + frame(SETTINGS)
 
@@ -61,6 +63,8 @@ def edge(folder: Path, **fields: object) -> Iterator[Proxy]:
 FLOODS = {
     "inbound_empty_frames_flood": frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1) * 50,
     "inbound_priority_frames_flood": frame(PRIORITY, 0, 1, b"\0\0\0\0\x10") * 300,
+    # Nobody reads the answers: they wait until they are too many.
+    "outbound_control_flood": frame(PING, 0, 0, b"eightyes") * 400_000,
     "inbound_window_update_frames_flood": frame(HEADERS, END_HEADERS, 1, POST)
     + frame(WINDOW, 0, 0, b"\0\0\0\x01") * 300,
 }
@@ -197,3 +201,67 @@ def test_a_client_may_take_many_requests_back_at_once(tmp_path: Path) -> None:
         assert client.until(b"\x88") is not None  # :status: 200
         running.wait_stat("http2.rx_reset", 200)
         assert running.stat("http.ingress.downstream_cx_destroy") == 0
+
+
+def test_small_answers_do_not_wait_for_a_slow_client(tmp_path: Path) -> None:
+    """A client whose window is nothing holds none of its host's connections."""
+    breakers = {"circuit_breakers": {"thresholds": [{"max_connections": 4}]}}
+    with serving(answering()) as origin:
+        config = bootstrap([listener(manager())], [cluster(origin.port, **breakers)])
+        with proxy(tmp_path, config) as running:
+            wire = running.connect()
+            no_window = frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
+            asks = [frame(HEADERS, END_HEADERS | END_STREAM, n, GET) for n in range(1, 401, 2)]
+            wire.send(PREFACE + no_window + b"".join(asks))
+            running.wait_stat("http.ingress.downstream_rq_2xx", 200)
+            running.wait_stat("cluster.origin.upstream_rq_active", 0)
+            assert running.connect().get("/").status == 200
+            # A window: all that was kept comes.
+            wire.send(frame(SETTINGS, 0, 0, b"\0\x04\0\0\xff\xff"))
+            assert wire.until(frame(DATA, END_STREAM, 399, b"ok")) is not None
+            wire.close()
+            running.wait_stat("http2.streams_active", 0)
+
+
+def test_nothing_outlives_a_connection_that_ends_within_its_requests(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def late(wire: Wire) -> None:
+        wire.message()
+        held.wait(20)
+        wire.send(OK)
+
+    with serving(late) as origin:
+        limits = {"max_connections": 10_000, "max_pending_requests": 10_000}
+        breakers = {"circuit_breakers": {"thresholds": [limits]}}
+        config = bootstrap([listener(manager())], [cluster(origin.port, **breakers)])
+        with proxy(tmp_path, config) as running:
+            asks = frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)
+            before = 0
+            for round_ in range(8):
+                wires = [running.connect() for _ in range(50)]
+                for wire in wires:
+                    wire.send(OPENED + asks)
+                running.wait_stat("http.ingress.downstream_rq_active", 50)
+                for wire in wires:
+                    wire.close()
+                running.wait_stat("http.ingress.downstream_rq_active", 0)
+                if round_ == 1:
+                    before = running.rss()
+            held.set()
+            assert running.rss() - before < 1 << 20
+
+
+def test_streams_that_we_are_made_to_reset_have_a_limit(tmp_path: Path) -> None:
+    """A body longer than its length makes us reset the stream: as if the client had."""
+    length = b"\0\x0econtent-length\x011"
+    asks = [
+        frame(HEADERS, END_HEADERS, n, POST + length) + frame(DATA, END_STREAM, n, b"xx")
+        for n in range(1, 6001, 2)
+    ]
+    options = {"max_outbound_control_frames": 10_000}
+    with edge(tmp_path, http2_protocol_options=options) as running:
+        assert ends_with(running, b"".join(asks))[-1][0] == GOAWAY
+        running.wait_stat("http.ingress.downstream_rq_too_many_premature_resets", 1)
+        running.wait_stat("http.ingress.downstream_rq_active", 0)
+        assert running.stat("http.ingress.downstream_rq_total") < 3000
