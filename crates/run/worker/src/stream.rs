@@ -35,7 +35,7 @@ pub(crate) enum StreamError {
 impl From<Gone> for StreamError {
     fn from(gone: Gone) -> Self {
         match gone {
-            Gone::Reset(Code::PROTOCOL_ERROR) | Gone::Malformed(_) | Gone::Fault => {
+            Gone::Reset(Code::PROTOCOL_ERROR) | Gone::Malformed(_) | Gone::Fault(_) => {
                 StreamError::Http2
             }
             Gone::Reset(_) => StreamError::Reset,

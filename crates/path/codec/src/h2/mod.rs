@@ -21,9 +21,9 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seen {
     pub resets_in: u64,
-    /// Of those, streams that the peer refused.
-    pub refused_in: u64,
     pub resets_out: u64,
+    /// Of those, streams beyond what the peer may have.
+    pub refused: u64,
     pub goaways_out: u64,
     pub goaways_in: u64,
     /// Messages that broke the protocol.

@@ -22,8 +22,8 @@ pub enum Gone {
     Closed,
     /// The peer's message broke the protocol: Envoy's name for the fault.
     Malformed(&'static str),
-    /// The peer broke the protocol of the connection.
-    Fault,
+    /// The peer broke the protocol of the connection: Envoy's name for how.
+    Fault(&'static str),
     /// We ended it.
     Local,
 }

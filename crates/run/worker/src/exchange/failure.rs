@@ -174,8 +174,9 @@ impl Exchange<'_> {
 
     fn client_gone(&mut self) -> Stop {
         let (flags, details) = match self.server.why_gone() {
-            Some(h2::Gone::Malformed(why)) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, why),
-            Some(h2::Gone::Fault) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, "codec_error"),
+            Some(h2::Gone::Malformed(why) | h2::Gone::Fault(why)) => {
+                (Flags::DOWNSTREAM_PROTOCOL_ERROR, why)
+            }
             Some(h2::Gone::Reset(_) | h2::Gone::Refused | h2::Gone::Unseen) => {
                 (Flags::DOWNSTREAM_REMOTE_RESET, "http2.remote_reset")
             }

@@ -69,10 +69,8 @@ impl Client {
             Framing::Length(_) if !has_length => Framing::Chunked,
             framed => framed,
         };
-        let bodiless = matches!(
-            head.method(),
-            b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"OPTIONS" | b"CONNECT"
-        );
+        let bodiless =
+            matches!(head.method(), b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT");
         let state_zero = body == Framing::None && !bodiless && !has_length;
         self.to_head = head.is_head();
         self.to_connect = head.method() == b"CONNECT";

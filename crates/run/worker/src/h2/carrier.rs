@@ -152,7 +152,7 @@ impl Carrier {
 pub(crate) fn count(end: &RefCell<Endpoint>, stats: &Http2Stats) {
     let seen = std::mem::take(&mut end.borrow_mut().seen);
     stats.rx_reset.add(seen.resets_in);
-    stats.stream_refused_errors.add(seen.refused_in);
+    stats.stream_refused_errors.add(seen.refused);
     stats.tx_reset.add(seen.resets_out);
     stats.goaway_sent.add(seen.goaways_out);
     stats.rx_messaging_error.add(seen.malformed);

@@ -204,8 +204,7 @@ impl Serving<'_> {
     /// The client knows that it's over, and has all that was to go to it.
     fn has_left(&self) -> bool {
         let end = self.link.end.borrow();
-        let left = end.has_left() || (end.went_away() && end.streams() == 0);
-        left && end.output().is_empty()
+        end.has_left() && end.output().is_empty()
     }
 
     fn accept(&mut self, arrival: Arrival) {

@@ -23,7 +23,6 @@ impl Endpoint {
         };
         let code = Code(u32::from_be_bytes(code));
         self.seen.resets_in += 1;
-        self.seen.refused_in += u64::from(code == Code::REFUSED_STREAM);
         if let Some(key) = self.streams.key(head.stream) {
             let refused = code == Code::REFUSED_STREAM && self.side == Side::Client;
             let stream = self.streams.get(key);
@@ -181,7 +180,7 @@ impl Endpoint {
         stream.window += increment;
         if stream.window > most {
             self.spend_reset()?;
-            self.end_stream(key, Code::FLOW_CONTROL_ERROR, Gone::Fault);
+            self.end_stream(key, Code::FLOW_CONTROL_ERROR, Gone::Fault("codec_error"));
             return Ok(());
         }
         self.stand_in_line(key);

@@ -119,6 +119,7 @@ impl Endpoint {
         let malformed = matches!(read, Err(BadHead::Malformed(_)));
         if !malformed && !self.has_place_for_peer() {
             self.spend_reset()?;
+            self.seen.refused += 1;
             self.tell_reset(stream, Code::REFUSED_STREAM);
             return Ok(());
         }

@@ -74,6 +74,16 @@ impl Fault {
     fn protocol(why: &'static str) -> Fault {
         Fault::new(Code::PROTOCOL_ERROR, why)
     }
+
+    /// As Envoy's logs have it.
+    fn details(&self) -> &'static str {
+        match self.flood {
+            Some(Flood::EmptyFrames) => "http2.inbound_empty_frames_flood",
+            Some(Flood::Priority) => "codec_error:Too_many_PRIORITY_frames",
+            Some(Flood::WindowUpdate) => "codec_error:Too_many_WINDOW_UPDATE_frames",
+            _ => "codec_error",
+        }
+    }
 }
 
 /// What came of a request's head.
@@ -386,6 +396,6 @@ impl Endpoint {
         self.output.go_away(self.last, fault.code, fault.why);
         self.seen.goaways_out += 1;
         self.fault = Some(fault);
-        self.end_all(Gone::Fault);
+        self.end_all(Gone::Fault(fault.details()));
     }
 }
