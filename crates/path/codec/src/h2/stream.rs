@@ -70,6 +70,11 @@ impl Credit {
         Credit { window, left: i64::from(window), used: 0 }
     }
 
+    /// What the peer may still send is less than a frame: nobody takes what it sent.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.left < super::frames::LARGEST as i64
+    }
+
     /// So many bytes came; false: more than may.
     pub(super) fn take(&mut self, bytes: u32) -> bool {
         self.left -= i64::from(bytes);
@@ -199,15 +204,17 @@ impl Streams {
         self.known.get(&id).map(|&slot| Key { slot, id })
     }
 
-    /// A stream that somebody holds, or that was just found.
+    /// A stream that somebody holds, or that was just found. A key that outlived its stream would mean
+    /// another's: rather than mix two up, the connection's task ends.
     pub(super) fn get(&mut self, key: Key) -> &mut Stream {
         let stream = &mut self.slots[key.slot as usize];
-        debug_assert_eq!(stream.id, key.id);
+        assert_eq!(stream.id, key.id, "a key without its stream");
         stream
     }
 
+    /// See [`get`](Streams::get).
     pub(super) fn remove(&mut self, key: Key) {
-        self.known.remove(&key.id);
+        assert_eq!(self.known.remove(&key.id), Some(key.slot), "a key without its stream");
         let stream = std::mem::take(&mut self.slots[key.slot as usize]);
         self.slots[key.slot as usize] = stream.recycle();
         self.free.push(key.slot);

@@ -159,7 +159,7 @@ impl Exchange<'_> {
         if !reply.cause.is_empty() {
             self.info.cause = Some(reply.cause.clone());
         }
-        if self.host.is_some() {
+        if self.host.is_some() && !self.by_manager {
             self.charge_cluster(reply.status);
         }
         self.info.local_reply_body = Some(reply.body.clone());
@@ -211,7 +211,7 @@ impl Exchange<'_> {
         let Some((routes, route)) = routes.as_deref().zip(route) else { return };
         routes.table().edit_response(route, None, &mut x.response, &facts, &mut edits);
         drop(edits);
-        if self.info.attempts > 0 {
+        if self.info.attempts > 0 && !self.by_manager {
             self.tell_attempts(routes, route);
         }
     }

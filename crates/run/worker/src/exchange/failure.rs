@@ -61,11 +61,7 @@ impl Exchange<'_> {
                 stats.upstream_cx_protocol_error.inc();
             }
             Failure::Upstream(StreamError::Reset) => stats.upstream_rq_rx_reset.inc(),
-            Failure::Expired(Expired::Route(_)) => {
-                stats.upstream_rq_timeout.inc();
-                leased.host.stats.rq_timeout.inc();
-            }
-            Failure::Expired(which) => self.count_try(*which),
+            Failure::Expired(which) => self.count_attempt_expired(*which),
             _ => {}
         }
         if matches!(failure, Failure::Upstream(_)) {
@@ -117,6 +113,7 @@ impl Exchange<'_> {
             }
             Failure::Expired(which) => {
                 self.count_expired(which);
+                self.by_manager = !which.is_of_route();
                 replies::expired(which, self.patience.is_request_ended())
             }
         };
@@ -152,7 +149,7 @@ impl Exchange<'_> {
             Failure::Client(error) => (Flags::DOWNSTREAM_PROTOCOL_ERROR, error.details()),
             Failure::Expired(which) => {
                 self.count_expired(which);
-                self.count_try(which);
+                self.count_attempt_expired(which);
                 match which {
                     Expired::Route(_) => (Flags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
                     Expired::Try(_) => (Flags::UPSTREAM_REQUEST_TIMEOUT, TRY_TIMEOUT),
@@ -190,13 +187,20 @@ impl Exchange<'_> {
         Stop::Gone
     }
 
-    /// Counts limits of one attempt.
-    fn count_try(&self, which: Expired) {
-        let Some(cluster) = &self.cluster else { return };
+    /// Counts a limit of the route's, or of one attempt, at whose host it is passed.
+    fn count_attempt_expired(&self, which: Expired) {
+        let Some(cluster) = self.cluster.as_ref().filter(|_| which.is_of_route()) else { return };
+        let stats = &cluster.cells.stats;
         match which {
-            Expired::Try(_) => cluster.cells.stats.upstream_rq_per_try_timeout.inc(),
-            Expired::TryIdle(_) => cluster.cells.stats.upstream_rq_per_try_idle_timeout.inc(),
-            _ => {}
+            Expired::Try(_) => stats.upstream_rq_per_try_timeout.inc(),
+            Expired::TryIdle(_) => stats.upstream_rq_per_try_idle_timeout.inc(),
+            _ => stats.upstream_rq_timeout.inc(),
+        }
+        if let Some(host) = &self.host {
+            host.stats.rq_timeout.inc();
+            if !self.responded {
+                host.stats.rq_error.inc();
+            }
         }
     }
 

@@ -156,6 +156,11 @@ impl Exchange<'_> {
         why: NoConnection<Stop>,
     ) -> Failure {
         let cluster = cluster.config();
+        if !matches!(why, NoConnection::Stopped(_) | NoConnection::Gone | NoConnection::Terminated)
+            && let Some(host) = &self.host
+        {
+            host.stats.rq_error.inc();
+        }
         let reply = match why {
             NoConnection::Stopped(stop) => return stop.into(),
             NoConnection::Overflow => {

@@ -123,6 +123,8 @@ pub(crate) struct Exchange<'a> {
     /// The response's head was written.
     responded: bool,
     response_finished: bool,
+    /// What answers is the connection manager, so the cluster has no part in it.
+    by_manager: bool,
     /// Counted and logged.
     concluded: bool,
 }
@@ -172,6 +174,7 @@ impl<'a> Exchange<'a> {
             request_refused: false,
             responded: false,
             response_finished: false,
+            by_manager: false,
             concluded: false,
         }
     }

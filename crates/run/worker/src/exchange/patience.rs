@@ -25,6 +25,13 @@ pub(crate) enum Expired {
     TryIdle(Duration),
 }
 
+impl Expired {
+    /// The router's limit, so its cluster and its host have a part in it.
+    pub(crate) fn is_of_route(self) -> bool {
+        matches!(self, Expired::Route(_) | Expired::Try(_) | Expired::TryIdle(_))
+    }
+}
+
 /// The limits of one request and where it stands in them.
 #[derive(Debug)]
 pub(crate) struct Patience {

@@ -131,9 +131,12 @@ impl Channel {
 
     /// A place for one request, if there is one.
     pub(crate) fn share(self: &Rc<Self>) -> Option<Share> {
-        if self.is_closing() || self.active.get() >= self.end.borrow().most_streams() {
+        let end = self.end.borrow();
+        // Where slow readers' answers fill the window another request would only wait for them.
+        if self.is_closing() || self.active.get() >= end.most_streams() || end.is_clogged() {
             return None;
         }
+        drop(end);
         if self.active.get() == 0 {
             self.used.set(Some(self.worker.clock.now().since(self.last_used.get())));
             if let Some(waker) = self.driver.take() {

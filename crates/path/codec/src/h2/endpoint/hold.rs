@@ -139,6 +139,9 @@ impl Endpoint {
     /// Nobody holds the stream any more; of what came, `unread` bytes were not done with. A message that is
     /// whole still goes out; a stream that isn't over is reset with `code`.
     pub fn release(&mut self, key: Key, unread: usize, code: Code) {
+        if self.streams.key(key.id()) != Some(key) {
+            return;
+        }
         self.give_credit(None, unread);
         let stream = self.streams.get(key);
         if stream.ending.is_some() && stream.gone.is_none() && self.side == Side::Server {

@@ -306,6 +306,11 @@ impl Endpoint {
         self.settled
     }
 
+    /// Bytes that nobody takes fill the connection's window: other streams would wait for them.
+    pub fn is_clogged(&self) -> bool {
+        self.credit.is_used_up()
+    }
+
     /// How many streams may be open here at a time.
     pub fn most_streams(&self) -> usize {
         self.options.max_streams.min(self.peer.max_streams) as usize

@@ -102,6 +102,10 @@ impl Endpoint {
         if let Some(gone) = stream.gone {
             return Poll::Ready(Err(gone));
         }
+        // Nothing follows the end.
+        if stream.sent || stream.ending.is_some() {
+            return Poll::Ready(Ok(data.len()));
+        }
         // Who waits longer goes first.
         let direct = stream.waiting() == 0 && self.line.is_empty();
         let mut sent = if direct { self.send_frames(key, data, end) } else { 0 };
@@ -252,8 +256,12 @@ impl Endpoint {
 
     /// The end of a message has gone out.
     fn sent_all(&mut self, key: Key) {
-        if self.streams.get(key).released {
-            self.release(key, 0, Code::NO_ERROR);
+        let stream = self.streams.get(key);
+        match stream.released {
+            true if stream.is_over() => self.remove(key),
+            // Nobody wants what the peer still has to say; with that it is gone.
+            true => self.end_stream(key, Code::NO_ERROR, Gone::Local),
+            false => {}
         }
     }
 

@@ -476,3 +476,167 @@ fn a_late_answer_to_what_was_given_up_is_passed_over() {
     assert_eq!(both.client.seen.resets_out, 1);
     assert_eq!((both.client.fault(), both.server.fault()), (None, None));
 }
+
+#[test]
+fn a_slot_serves_one_stream_at_a_time() {
+    let mut both = Both::new(options());
+    let mut settings = Vec::new();
+    frames::put(&mut settings, frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    both.server.receive(&settings, NOW);
+    // An answer that waits for the window when its request is let go, with and without its end.
+    for (round, end) in [false, true].into_iter().enumerate() {
+        let (ours, theirs) = both.ask(b"/early", end);
+        both.server.respond(theirs, &response(200), false, false);
+        assert_eq!(send(&mut both.server, theirs, b"no"), 2);
+        both.server.finish(theirs, None);
+        both.server.release(theirs, 0, Code::NO_ERROR);
+        assert_eq!(both.server.streams(), 1, "{round}");
+        let mut update = Vec::new();
+        frames::put(&mut update, frames::WINDOW_UPDATE, 0, theirs.id(), &[0, 0, 0, 9]);
+        both.server.receive(&update, NOW);
+        both.talk();
+        assert_eq!((both.received(ours), both.server.streams()), (b"no".to_vec(), 0));
+        both.client.release(ours, 0, Code::CANCEL);
+        both.talk();
+    }
+    let keys: Vec<_> = (0..8).map(|_| both.ask(b"/", false)).collect();
+    for (n, (ours, _)) in keys.iter().enumerate() {
+        assert_eq!(send(&mut both.client, *ours, &[n as u8; 5]), 5);
+    }
+    both.talk();
+    for (n, (_, theirs)) in keys.iter().enumerate() {
+        let mut body = Vec::new();
+        let polled = both.server.poll_body(*theirs, &cx(), &mut body);
+        assert_eq!((polled, body), (Poll::Ready(Ok(true)), vec![n as u8; 5]));
+    }
+}
+
+/// Random numbers, the same each time.
+fn randomly() -> impl FnMut(u32) -> u32 {
+    let mut seed = 7u64;
+    move |most| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 8) as u32 % most
+    }
+}
+
+/// A client that does what it may, in any order.
+#[derive(Default)]
+struct Client {
+    next: u32,
+    open: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Client {
+    fn act(&mut self, random: &mut impl FnMut(u32) -> u32) {
+        let bytes = &mut self.bytes;
+        let end = u8::from(random(3) == 0);
+        let at = random(self.open.len().max(1) as u32) as usize;
+        match (random(12), self.open.get(at).copied()) {
+            (0..=3, _) => {
+                // POST / by http at "a", from HPACK's static table.
+                let stream = 1 + 2 * self.next;
+                frames::put(bytes, frames::HEADERS, 4 | end, stream, b"\x83\x84\x86\x41\x01a");
+                self.next += 1;
+                if end == 0 {
+                    self.open.push(stream);
+                }
+            }
+            (4 | 5, Some(stream)) => {
+                let body = vec![stream as u8; random(300) as usize + 1];
+                frames::put(bytes, frames::DATA, end, stream, &body);
+                if end == 1 {
+                    self.open.swap_remove(at);
+                }
+            }
+            (6 | 7, Some(_)) => {
+                let stream = 1 + 2 * random(self.next);
+                let increment = (random(2000) + 1).to_be_bytes();
+                frames::put(bytes, frames::WINDOW_UPDATE, 0, stream, &increment);
+            }
+            (8, _) => {
+                let increment = (random(2000) + 1).to_be_bytes();
+                frames::put(bytes, frames::WINDOW_UPDATE, 0, 0, &increment);
+            }
+            (9, _) => {
+                let size = [0u32, 1, 100, 65_535, 1 << 20][random(5) as usize].to_be_bytes();
+                let setting = [&[0, 4][..], &size[..]].concat();
+                frames::put(bytes, frames::SETTINGS, 0, 0, &setting);
+            }
+            (10, Some(stream)) => {
+                frames::put(bytes, frames::RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+                self.open.swap_remove(at);
+            }
+            _ => frames::put(bytes, frames::PING, 0, 0, b"eightyes"),
+        }
+    }
+}
+
+#[test]
+fn whatever_a_client_and_its_handlers_do_no_stream_is_mixed_up_or_left() {
+    let mut random = randomly();
+    let (mut served, mut whole) = (0, 0);
+    for _ in 0..4000 {
+        let mut options = options();
+        options.guard = GuardLimits {
+            window_updates_per_data: 10_000,
+            empty_frames: 10_000,
+            reset_burst: 10_000,
+            ..GuardLimits::default()
+        };
+        let mut end = Endpoint::new(Side::Server, options, NOW);
+        let mut client = Client { bytes: PREFACE.to_vec(), ..Client::default() };
+        frames::put(&mut client.bytes, frames::SETTINGS, 0, 0, &[]);
+        let mut held: Vec<(Key, bool)> = Vec::new();
+        for _ in 0..random(120) {
+            client.act(&mut random);
+            if random(3) == 0 {
+                end.receive(&std::mem::take(&mut client.bytes), NOW);
+            }
+            while let Some(arrival) = end.accept() {
+                let Arrival::Request(key) = arrival else { panic!("{arrival:?}") };
+                assert!(end.take_head(key).is_some());
+                held.push((key, false));
+            }
+            if !held.is_empty() {
+                let at = random(held.len() as u32) as usize;
+                let (key, responded) = held[at];
+                served += 1;
+                match random(6) {
+                    0 => {
+                        end.respond(key, &response(200), false, false);
+                        held[at].1 = true;
+                    }
+                    1 if responded => drop(end.poll_send(key, &cx(), &[9; 500], random(4) == 0)),
+                    2 if responded => end.finish(key, None),
+                    3 => {
+                        end.release(key, 0, Code::NO_ERROR);
+                        held.swap_remove(at);
+                    }
+                    _ => {
+                        let mut chunk = Vec::new();
+                        if end.poll_body(key, &cx(), &mut chunk) == Poll::Ready(Ok(true)) {
+                            assert!(chunk.iter().all(|byte| *byte == key.id() as u8));
+                            end.consumed(key, chunk.len());
+                        }
+                    }
+                }
+            }
+            end.sent(random(end.output().len() as u32 + 1) as usize);
+        }
+        for (key, _) in held.drain(..) {
+            end.release(key, 0, Code::CANCEL);
+        }
+        let limit = std::time::Duration::ZERO;
+        end.flushing_since(NOW);
+        end.give_up_flushing(NOW, limit);
+        if end.fault().is_none() {
+            assert_eq!((end.streams(), end.kept, end.flushing), (0, 0, 0));
+            whole += 1;
+        }
+    }
+    assert!(served > 50_000 && whole > 1000, "{served} {whole}");
+}
