@@ -113,7 +113,9 @@ def test_a_head_that_unfolds_is_refused(tmp_path: Path) -> None:
     with edge(tmp_path) as running:
         before = running.rss()
         wire = running.connect()
-        wire.send(OPENED + bomb + frame(GOAWAY, 0, 0, b"\0" * 8))
+        wire.send(OPENED + bomb)
+        running.wait_stat("http.ingress.downstream_rq_4xx", 1)
+        wire.close()
         running.wait_stat("http.ingress.downstream_cx_active", 0)
         assert running.stat("cluster.origin.upstream_rq_total") == 0
         assert running.rss() - before < 4 << 20
