@@ -31,7 +31,10 @@ impl Output {
     pub(super) fn sent(&mut self, n: usize) {
         self.start += n;
         let gone = self.gone + self.start as u64;
-        while let Some((_, control)) = self.ends.pop_front_if(|(end, _)| *end <= gone) {
+        while let Some(&(end, control)) = self.ends.front()
+            && end <= gone
+        {
+            self.ends.pop_front();
             self.control -= usize::from(control);
         }
         if self.start == self.bytes.len() {

@@ -75,6 +75,11 @@ impl Credit {
         self.left < super::frames::LARGEST as i64
     }
 
+    #[cfg(test)]
+    pub(super) fn left_and_used(&self) -> (i64, i64) {
+        (self.left, i64::from(self.used))
+    }
+
     /// So many bytes came; false: more than may.
     pub(super) fn take(&mut self, bytes: u32) -> bool {
         self.left -= i64::from(bytes);
@@ -126,8 +131,10 @@ pub(super) struct Stream {
     pub(super) ending: Option<Ending>,
     /// When some of them last went.
     pub(super) moved: Option<Moment>,
-    /// It stands in the line for room.
+    /// What is kept of it stands in the line for room.
     pub(super) in_line: bool,
+    /// Who holds it waits for its turn to send.
+    pub(super) held_up: bool,
     /// Nobody holds it any more: what is kept still goes out.
     pub(super) released: bool,
     waker: Option<Waker>,

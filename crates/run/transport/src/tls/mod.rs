@@ -10,6 +10,7 @@ mod facts;
 mod key_log;
 mod loaded;
 mod material;
+mod names;
 mod ocsp;
 mod parameters;
 mod reason;

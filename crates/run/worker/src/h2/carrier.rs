@@ -14,9 +14,6 @@ use crate::stats::Http2Stats;
 /// Reads in a row before others have their turn.
 const READS: usize = 8;
 
-/// Bytes for the peer that may wait while it is read from.
-const MOST_WAITING: usize = 1 << 20;
-
 /// Why nothing is moved any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Over {
@@ -73,9 +70,9 @@ impl Carrier {
     /// Moves what there is to move; ready once that is over.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         self.end.borrow_mut().watch_output(cx);
-        let deaf = self.end.borrow().output().len() > MOST_WAITING;
+        let deaf = self.end.borrow().is_deaf();
         let failed = self.poll_read(cx) | self.poll_write(cx);
-        if deaf && self.end.borrow().output().len() <= MOST_WAITING {
+        if deaf && !self.end.borrow().is_deaf() {
             cx.waker().wake_by_ref();
         }
         let fault = self.end.borrow().fault();
@@ -91,8 +88,7 @@ impl Carrier {
 
     /// Says whether the transport failed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        // A peer that doesn't take what it asked for is not listened to.
-        if self.end.borrow().output().len() > MOST_WAITING {
+        if self.end.borrow().is_deaf() {
             return false;
         }
         if !self.input.is_empty() {

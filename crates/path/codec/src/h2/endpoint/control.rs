@@ -4,7 +4,7 @@ use super::receive::flooded;
 use super::{ALIVE, Endpoint, Fault, LEAVING, Leaving, Side};
 use crate::h2::frames::{self, Code, FrameHead, LARGEST};
 use crate::h2::guard::Flood;
-use crate::h2::stream::Gone;
+use crate::h2::stream::{Gone, wants};
 
 impl Endpoint {
     pub(super) fn check_priority(&mut self, stream: u32, on: [u8; 4]) -> Result<(), Fault> {
@@ -184,7 +184,11 @@ impl Endpoint {
             return Ok(());
         }
         self.stand_in_line(key);
-        self.move_up();
+        let stream = self.streams.get(key);
+        match stream.in_line {
+            true => self.move_up(),
+            false => stream.wake(wants::WRITE),
+        }
         Ok(())
     }
 

@@ -219,6 +219,7 @@ impl Endpoint {
             }
             BadHead::TooLarge | BadHead::TooMany => {
                 self.seen.too_large += 1;
+                self.spend_reset()?;
                 self.end_stream(
                     key,
                     Code::INTERNAL_ERROR,

@@ -166,6 +166,7 @@ impl Endpoint {
         let heads: Vec<Head> = stream.heads.drain(..).collect();
         heads.into_iter().for_each(|head| self.give_back(head));
         self.streams.remove(key);
+        self.thin_out();
         self.give_credit(None, unread);
         if kept > 0 {
             self.move_up();

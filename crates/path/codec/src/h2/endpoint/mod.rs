@@ -5,6 +5,8 @@
 mod control;
 mod fields;
 mod hold;
+#[cfg(test)]
+mod model;
 mod receive;
 mod send;
 #[cfg(test)]
@@ -28,12 +30,14 @@ use crate::message::Limits;
 const FIRST_WINDOW: u32 = 65_535;
 /// Streams that we reset, of which frames may still be on their way.
 const RECENT: usize = 1024;
+/// Bytes for the peer that may wait while it is listened to, or asked for more.
+const MANY: usize = 1 << 20;
 /// What our last PING but one before the end says.
 const LEAVING: [u8; 8] = *b"leaving\0";
 /// What our PING that asks for a sign of life says.
 const ALIVE: [u8; 8] = *b"alive?\0\0";
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Side {
     Server,
     Client,
@@ -168,7 +172,7 @@ pub struct Endpoint {
     kept: usize,
     /// Streams that nobody holds, of which something still goes out.
     flushing: usize,
-    held_up: Vec<Key>,
+    held_up: VecDeque<Key>,
     output: Output,
     leaving: Leaving,
     /// The last stream that the peer said it will look at.
@@ -209,7 +213,7 @@ impl Endpoint {
             line: VecDeque::new(),
             kept: 0,
             flushing: 0,
-            held_up: Vec::new(),
+            held_up: VecDeque::new(),
             output: Output::default(),
             leaving: Leaving::No,
             went_away: None,
@@ -265,6 +269,12 @@ impl Endpoint {
         kept + self.output.capacity()
     }
 
+    /// So much waits for a peer that reads nothing that what it sends is not to be read either. What a client's
+    /// end has to say is bounded without that, and two ends that don't listen would wait for each other.
+    pub fn is_deaf(&self) -> bool {
+        self.side == Side::Server && self.output.waiting().len() > MANY
+    }
+
     /// Whom to wake when there are more.
     pub fn watch_output(&mut self, cx: &Context<'_>) {
         self.output.watch(cx);
@@ -278,6 +288,7 @@ impl Endpoint {
             self.spare = Vec::new();
             self.arrivals = VecDeque::new();
             self.line = VecDeque::new();
+            self.held_up = VecDeque::new();
         }
     }
 
@@ -306,9 +317,9 @@ impl Endpoint {
         self.settled
     }
 
-    /// Bytes that nobody takes fill the connection's window: other streams would wait for them.
+    /// Bytes that nobody takes here fill the connection's window, or there: other streams would wait for them.
     pub fn is_clogged(&self) -> bool {
-        self.credit.is_used_up()
+        self.credit.is_used_up() || self.output.waiting().len() > MANY
     }
 
     /// How many streams may be open here at a time.
@@ -344,7 +355,7 @@ impl Endpoint {
     /// Nobody wants anything more of the peer.
     pub fn say_goodbye(&mut self) {
         if self.fault.is_none() && !self.over {
-            self.output.go_away(self.last, Code::NO_ERROR, "");
+            self.output.go_away(self.last_taken(), Code::NO_ERROR, "");
             self.seen.goaways_out += 1;
         }
     }
@@ -397,8 +408,16 @@ impl Endpoint {
         }
     }
 
+    /// The last stream of the peer that is looked at: what it was told once stays true.
+    fn last_taken(&self) -> u32 {
+        match self.leaving {
+            Leaving::Told(last) => last,
+            _ => self.last,
+        }
+    }
+
     fn fail(&mut self, fault: Fault) {
-        self.output.go_away(self.last, fault.code, fault.why);
+        self.output.go_away(self.last_taken(), fault.code, fault.why);
         self.seen.goaways_out += 1;
         self.fault = Some(fault);
         self.end_all(Gone::Fault(fault.details()));

@@ -129,12 +129,14 @@ impl Endpoint {
         if sent == 0 && !data.is_empty() {
             let stream = self.streams.get(key);
             stream.watch(cx, wants::WRITE);
-            if stream.waiting() == 0 && !stream.in_line {
-                stream.in_line = true;
-                self.held_up.push(key);
+            if stream.waiting() == 0 && !stream.held_up {
+                stream.held_up = true;
+                self.held_up.push_back(key);
             }
             return Poll::Pending;
         }
+        // What it left is another's.
+        self.wake_held_up();
         Poll::Ready(Ok(sent))
     }
 
@@ -234,23 +236,40 @@ impl Endpoint {
         self.wake_held_up();
     }
 
-    /// Lets those go on that may send, and as many more as there is place to keep a frame of.
+    /// Lets as many go on as there is room to send a frame of, or place to keep one.
     fn wake_held_up(&mut self) {
-        let has_room = self.output.room() > 0 && self.window > 0;
+        let room = self.output.room().min(self.window.max(0) as usize);
+        let mut frames = if self.line.is_empty() { room.div_ceil(LARGEST) } else { 0 };
         let mut places = ALL_KEPT.saturating_sub(self.kept) / LARGEST;
-        for key in std::mem::take(&mut self.held_up) {
+        for _ in 0..self.held_up.len() {
+            if frames + places == 0 {
+                return;
+            }
+            let Some(key) = self.held_up.pop_front() else { return };
             if self.streams.key(key.id()) != Some(key) {
                 continue;
             }
             let stream = self.streams.get(key);
-            let may_send = has_room && stream.window > 0;
-            if !may_send && places == 0 {
-                self.held_up.push(key);
-                continue;
+            match stream.window > 0 {
+                true if frames > 0 => frames -= 1,
+                _ if places > 0 => places -= 1,
+                _ => {
+                    self.held_up.push_back(key);
+                    continue;
+                }
             }
-            places -= usize::from(!may_send);
-            stream.in_line = false;
+            stream.held_up = false;
             stream.wake(wants::WRITE);
+        }
+    }
+
+    /// Streams that are over don't fill what those stand in that wait.
+    pub(super) fn thin_out(&mut self) {
+        let most = 2 * self.streams.len() + 16;
+        for waiting in [&mut self.line, &mut self.held_up] {
+            if waiting.len() > most {
+                waiting.retain(|key| self.streams.key(key.id()) == Some(*key));
+            }
         }
     }
 

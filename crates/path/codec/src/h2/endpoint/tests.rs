@@ -5,9 +5,9 @@ use dragoman_types::{Headers, RequestHead, ResponseHead, id};
 use super::*;
 use crate::h2::stream::Key;
 
-const NOW: Moment = Moment::START;
+pub(super) const NOW: Moment = Moment::START;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         table_size: 4096,
         max_streams: 100,
@@ -87,7 +87,7 @@ fn carry(from: &mut Endpoint, to: &mut Endpoint, pieces: usize) -> usize {
     bytes.len()
 }
 
-fn request(path: &[u8]) -> RequestHead {
+pub(super) fn request(path: &[u8]) -> RequestHead {
     let mut head = RequestHead::default();
     head.headers.append(id::METHOD, b"POST");
     head.headers.append(id::PATH, path);
@@ -96,7 +96,7 @@ fn request(path: &[u8]) -> RequestHead {
     head
 }
 
-fn response(status: u16) -> ResponseHead {
+pub(super) fn response(status: u16) -> ResponseHead {
     let mut head = ResponseHead { status, ..ResponseHead::default() };
     head.headers.append(id::CONTENT_TYPE, b"text/plain");
     head
@@ -639,4 +639,114 @@ fn whatever_a_client_and_its_handlers_do_no_stream_is_mixed_up_or_left() {
         }
     }
     assert!(served > 50_000 && whole > 1000, "{served} {whole}");
+}
+
+/// The peer sets the window of each stream.
+fn set_window(end: &mut Endpoint, value: u32) {
+    let mut bytes = Vec::new();
+    let payload = [&[0, 4][..], &value.to_be_bytes()].concat();
+    frames::put(&mut bytes, frames::SETTINGS, 0, 0, &payload);
+    end.receive(&bytes, NOW);
+}
+
+fn update(end: &mut Endpoint, stream: u32, by: u32) {
+    let mut bytes = Vec::new();
+    frames::put(&mut bytes, frames::WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
+    end.receive(&bytes, NOW);
+}
+
+#[test]
+fn who_was_held_up_and_is_kept_goes_on() {
+    let mut both = Both::new(options());
+    set_window(&mut both.server, 0);
+    let keys: Vec<_> = (0..17).map(|_| both.ask(b"/", true)).collect();
+    for (_, theirs) in &keys {
+        both.server.respond(*theirs, &response(200), false, false);
+    }
+    let block = vec![7; 64 << 10];
+    for (_, theirs) in &keys[..16] {
+        assert_eq!(send(&mut both.server, *theirs, &block), block.len());
+    }
+    let (ours, last) = keys[16];
+    assert_eq!(send(&mut both.server, last, b"hello"), 0, "held up");
+    update(&mut both.server, keys[0].1.id(), 100);
+    assert_eq!(send(&mut both.server, last, b"hello"), 5, "kept");
+    both.server.finish(last, None);
+    both.server.release(last, 0, Code::NO_ERROR);
+    update(&mut both.server, last.id(), 1000);
+    both.talk();
+    assert_eq!(both.received(ours), b"hello");
+}
+
+#[test]
+fn what_a_goaway_said_once_stays_true() {
+    let mut both = Both::new(options());
+    both.ask(b"/", true);
+    both.server.leave();
+    both.server.tell();
+    // Opened before the client heard of it.
+    for _ in 0..4 {
+        both.client.open(&request(b"/late"), None, b"http", true).unwrap();
+    }
+    let bytes = both.client.output().to_vec();
+    both.client.sent(bytes.len());
+    both.server.receive(&bytes, NOW);
+    let mut bad = Vec::new();
+    frames::put(&mut bad, frames::PING, 0, 1, b"eightyes");
+    both.server.receive(&bad, NOW);
+    assert!(both.server.fault().is_some());
+    let bytes = both.server.output().to_vec();
+    both.server.sent(bytes.len());
+    let mut lasts = Vec::new();
+    let mut rest = &bytes[..];
+    while rest.len() >= 9 {
+        let n = u32::from_be_bytes([0, rest[0], rest[1], rest[2]]) as usize;
+        if rest[3] == frames::GOAWAY {
+            lasts.push(frames::word(&rest[9..]).unwrap());
+        }
+        rest = &rest[9 + n..];
+    }
+    assert!(lasts.is_sorted_by(|a, b| a >= b), "{lasts:?}");
+}
+
+#[test]
+fn trailers_too_large_cost_a_reset() {
+    let mut options = options();
+    options.guard.reset_burst = 10;
+    options.guard.reset_rate = 0;
+    let mut both = Both::new(options);
+    let mut fields = Headers::new();
+    (0..40).for_each(|_| fields.append(&b"x-a"[..], &[b'x'; 1900]));
+    for _ in 0..200 {
+        let Some(key) = both.client.open(&request(b"/"), None, b"http", false) else { break };
+        both.client.finish(key, Some(&fields));
+        both.talk();
+        while let Some(Arrival::Request(key)) = both.server.accept() {
+            both.server.release(key, 0, Code::CANCEL);
+        }
+        both.client.release(key, 0, Code::CANCEL);
+        both.talk();
+    }
+    assert!(both.server.fault().is_some(), "{:?}", both.server.seen);
+}
+
+#[test]
+fn the_line_is_not_full_of_those_that_are_over() {
+    let mut options = options();
+    options.guard.reset_burst = 1_000_000;
+    let mut both = Both::new(options);
+    let (_, first) = both.ask(b"/", true);
+    both.server.respond(first, &response(200), false, false);
+    let block = vec![7; 100_000];
+    both.server.window = 0;
+    send(&mut both.server, first, &block);
+    for _ in 0..1000 {
+        let (ours, theirs) = both.ask(b"/", true);
+        both.server.respond(theirs, &response(200), false, false);
+        send(&mut both.server, theirs, b"x");
+        both.client.release(ours, 0, Code::CANCEL);
+        both.talk();
+        both.server.release(theirs, 0, Code::CANCEL);
+    }
+    assert!(both.server.line.len() < 30);
 }
