@@ -238,6 +238,9 @@ impl Endpoint {
 
     /// Lets as many go on as there is room to send a frame of, or place to keep one.
     fn wake_held_up(&mut self) {
+        if self.held_up.is_empty() {
+            return;
+        }
         let room = self.output.room().min(self.window.max(0) as usize);
         let mut frames = if self.line.is_empty() { room.div_ceil(LARGEST) } else { 0 };
         let mut places = ALL_KEPT.saturating_sub(self.kept) / LARGEST;
