@@ -72,13 +72,13 @@ def spoken(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Pro
 def test_h2spec(spoken: tuple[Proxy, list[str]]) -> None:
     running, arguments = spoken
     host, port = running.address()
-    command = [h2spec(), "--strict", "-h", host, "-p", port, "-o", "5", *arguments]
+    command = [h2spec(), "--strict", "-h", host, "-p", port, "-o", "20", *arguments]
     told = subprocess.run(
         [*map(str, command)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
     ).stdout  # fmt: skip
     failed = [line.strip() for line in told.splitlines() if line.strip().startswith("×")]
-    assert failed == []
+    assert failed == [], told[-3000:]
     assert re.search(r"(\d+) tests, \1 passed, 0 skipped, 0 failed", told), told[-200:]
 
 
