@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use dragoman_cluster::Cluster;
-use dragoman_codec::h2::{Code, Endpoint, GuardLimits, Options, Side};
+use dragoman_codec::h2::{Code, Endpoint, Side};
 use dragoman_codec::{Framing, Limits, Response};
 use dragoman_net::{Buffer, clock};
 use dragoman_transport::Stream;
@@ -17,6 +17,7 @@ use dragoman_types::{Address, Headers, Moment, Priority, RequestHead, ResponseHe
 
 use super::carrier::{self, Carrier, Over};
 use super::keepalive::Asking;
+use super::options;
 use super::stream::{Half, take_response};
 use crate::context::Worker;
 use crate::h1::Head;
@@ -51,32 +52,6 @@ pub(crate) struct Channel {
     priority: Priority,
 }
 
-fn options(cluster: &Cluster) -> Options {
-    let http2 = &cluster.http.http2;
-    Options {
-        table_size: http2.hpack_table_size,
-        max_streams: http2.max_concurrent_streams,
-        stream_window: http2.initial_stream_window_size,
-        connection_window: http2.initial_connection_window_size,
-        extended_connect: false,
-        limits: Limits {
-            head_bytes: cluster.http.max_response_headers_bytes,
-            fields: cluster.http.max_headers_count,
-        },
-        message_ends_stream: http2.message_error_ends_stream,
-        max_frames: http2.max_outbound_frames,
-        max_control_frames: http2.max_outbound_control_frames,
-        guard: GuardLimits {
-            empty_frames: http2.max_consecutive_inbound_frames_with_empty_payload,
-            priority_per_stream: http2.max_inbound_priority_frames_per_stream,
-            window_updates_per_data: http2.max_inbound_window_update_frames_per_data_frame_sent,
-            // A host may refuse what it likes.
-            reset_burst: u32::MAX,
-            ..GuardLimits::default()
-        },
-    }
-}
-
 impl Channel {
     /// Speaks HTTP/2 over `stream`: a task of its own moves the frames. It is open once the host's SETTINGS
     /// are here: before that nobody knows how many requests have a place. `None`: it ended before.
@@ -88,7 +63,14 @@ impl Channel {
         (priority, cluster): (Priority, &Cluster),
     ) -> Option<Rc<Channel>> {
         let (now, local) = (worker.clock.now(), stream.local());
-        let end = Rc::new(RefCell::new(Endpoint::new(Side::Client, options(cluster), now)));
+        let limits = Limits {
+            head_bytes: cluster.http.max_response_headers_bytes,
+            fields: cluster.http.max_headers_count,
+        };
+        let mut options = options(&cluster.http.http2, limits);
+        // A host may refuse what it likes.
+        options.guard.reset_burst = u32::MAX;
+        let end = Rc::new(RefCell::new(Endpoint::new(Side::Client, options, now)));
         let channel = Rc::new(Channel {
             end: end.clone(),
             id: worker.next_id(),

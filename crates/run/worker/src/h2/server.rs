@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dragoman_codec::h2::{Arrival, Code, Endpoint, Fault, GuardLimits, Options, Side};
+use dragoman_codec::h2::{Arrival, Code, Endpoint, Fault, Side};
 use dragoman_codec::{Framing, Limits, Request};
 use dragoman_net::Deadline;
 use dragoman_types::{Connection, Moment, Version};
@@ -14,6 +14,7 @@ use dragoman_types::{Connection, Moment, Version};
 use super::carrier::{self, Carrier, Over};
 use super::hands::Hands;
 use super::keepalive::Asking;
+use super::options;
 use super::stream::ServerStream;
 use crate::context::{Scratch, Worker};
 use crate::downstream::Downstream;
@@ -51,37 +52,18 @@ enum Arrived {
     Malformed(&'static str),
 }
 
-fn options(manager: &Manager) -> Options {
-    let config = &manager.shared.config;
-    let http2 = &config.http2;
-    Options {
-        table_size: http2.hpack_table_size,
-        max_streams: http2.max_concurrent_streams,
-        stream_window: http2.initial_stream_window_size,
-        connection_window: http2.initial_connection_window_size,
-        extended_connect: http2.allow_connect,
-        limits: Limits {
-            head_bytes: config.limits.max_request_headers_bytes,
-            fields: config.limits.max_headers_count,
-        },
-        message_ends_stream: http2.message_error_ends_stream,
-        max_frames: http2.max_outbound_frames,
-        max_control_frames: http2.max_outbound_control_frames,
-        guard: GuardLimits {
-            empty_frames: http2.max_consecutive_inbound_frames_with_empty_payload,
-            priority_per_stream: http2.max_inbound_priority_frames_per_stream,
-            window_updates_per_data: http2.max_inbound_window_update_frames_per_data_frame_sent,
-            ..GuardLimits::default()
-        },
-    }
-}
-
 impl Link {
     pub(crate) fn new(
         (worker, listener, manager): (&Rc<Worker>, &Rc<WorkerListener>, &Rc<Manager>),
         connection: Connection,
     ) -> Rc<Link> {
-        let end = Endpoint::new(Side::Server, options(manager), worker.clock.now());
+        let config = &manager.shared.config;
+        let limits = Limits {
+            head_bytes: config.limits.max_request_headers_bytes,
+            fields: config.limits.max_headers_count,
+        };
+        let options = options(&config.http2, limits);
+        let end = Endpoint::new(Side::Server, options, worker.clock.now());
         Rc::new(Link {
             worker: worker.clone(),
             listener: listener.clone(),

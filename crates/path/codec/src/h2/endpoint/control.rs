@@ -86,7 +86,6 @@ impl Endpoint {
                 return Err(Fault::protocol("SETTINGS_MAX_FRAME_SIZE"));
             }
             8 if value > 1 => return Err(Fault::protocol("SETTINGS_ENABLE_CONNECT_PROTOCOL")),
-            8 => self.peer.extended_connect = value == 1,
             _ => {}
         }
         Ok(())

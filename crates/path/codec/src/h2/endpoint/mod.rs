@@ -115,7 +115,6 @@ enum Leaving {
 struct Peer {
     window: u32,
     max_streams: u32,
-    extended_connect: bool,
 }
 
 /// What is being read.
@@ -200,7 +199,7 @@ impl Endpoint {
             encoder: Encoder::new(options.table_size as usize),
             guard: Guard::new(options.guard, now),
             now,
-            peer: Peer { window: FIRST_WINDOW, max_streams: u32::MAX, extended_connect: false },
+            peer: Peer { window: FIRST_WINDOW, max_streams: u32::MAX },
             settled: false,
             streams: Streams::default(),
             arrivals: VecDeque::new(),
@@ -330,11 +329,6 @@ impl Endpoint {
     /// Whether streams may still be opened here.
     pub fn may_open(&self) -> bool {
         self.fault.is_none() && !self.over && self.went_away.is_none() && self.next < 1 << 31
-    }
-
-    /// The peer takes extended CONNECT.
-    pub fn takes_extended_connect(&self) -> bool {
-        self.peer.extended_connect
     }
 
     /// The peer opens no more streams, or takes none.
